@@ -1,0 +1,121 @@
+"""One look for every figure of the book: the same rule has the same colour, marker and dash."""
+
+import base64
+import html
+import io
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, display
+
+# Okabe and Ito's colours, told apart without colour by marker and dash.
+LOOK = {
+    "mean": ("#D55E00", "X", (0, (1, 1))),
+    "Krum": ("#0072B2", "o", "-"),
+    "multi-Krum": ("#56B4E9", "p", (0, (7, 2))),
+    "trimmed mean": ("#009E73", "s", (0, (5, 1))),
+    "median": ("#CC79A7", "D", (0, (3, 1, 1, 1))),
+}
+CLASSES = {"Down": "#0072B2", "Flat": "#999999", "Up": "#E69F00"}
+HONEST, LIAR, TRUTH = "#0072B2", "#D55E00", "#000000"
+
+STYLE = {
+    "figure.figsize": (7.0, 3.6),
+    "figure.dpi": 144,
+    "font.size": 10.5,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "legend.frameon": False,
+}
+
+
+def style():
+    """Switch this session's figures to the look of the book."""
+    plt.rcParams.update(STYLE)
+
+
+def look(rule):
+    """Keyword arguments of `plot` that draw a rule as it is drawn in the whole book.
+
+    Parameters
+    ----------
+    rule : str
+        A key of `LOOK`, such as "Krum".
+    """
+    if rule not in LOOK:
+        raise ValueError(f"no look for {rule!r}; there are {', '.join(LOOK)}")
+    colour, marker, dash = LOOK[rule]
+    return {"color": colour, "marker": marker, "linestyle": dash, "label": rule}
+
+
+def name_line(ax, rule, x, y, **text):
+    """Write a rule's name on its line, in its colour, instead of in a legend."""
+    return ax.text(x, y, rule, color=LOOK[rule][0], fontweight="bold", **text)
+
+
+def show(fig, name, alt):
+    """Display a finished figure as a picture with its description, and close it.
+
+    Parameters
+    ----------
+    fig : matplotlib Figure
+    name : str
+        The picture's file name in figures/, without its ending, such as "01_one_liar".
+    alt : str
+        One sentence that tells somebody who cannot see the figure what it shows.
+    """
+    picture = {"image/png": base64.b64encode(_png(fig)).decode(), "text/plain": alt}
+    display(picture, raw=True, metadata={"image/png": {"alt": alt, "name": name}})
+
+
+def slider(draw, values, label, alt, start=0):
+    """A figure with a handle: one picture for each value, drawn now, shown without a kernel.
+
+    Parameters
+    ----------
+    draw : callable value -> Figure
+        All figures of one size.
+    values : sequence
+        Where the handle can stand.
+    label : callable value -> str
+        What stands beside the handle.
+    alt : callable value -> str
+        The description of each picture.
+    start : int
+        Index of the value shown first, and the only one on paper.
+    """
+    frames = []
+    for i, value in enumerate(values):
+        data = base64.b64encode(_png(draw(value), tight=False)).decode()
+        hidden = "" if i == start else " hidden"
+        frames.append(
+            f'<figure style="margin:0"{hidden}><img style="max-width:100%" '
+            f'src="data:image/png;base64,{data}" alt="{html.escape(alt(value))}">'
+            f"<figcaption>{html.escape(label(value))}</figcaption></figure>"
+        )
+    move = (
+        "const f = this.parentNode.querySelectorAll('figure');"
+        "f.forEach((e, i) => e.hidden = i != this.value)"
+    )
+    handle = (
+        f'<input type="range" min="0" max="{len(frames) - 1}" value="{start}" '
+        f'style="width:100%" aria-label="choose the picture" oninput="{move}">'
+    )
+    display(HTML(f'<div class="byzlib-slider">{handle}{"".join(frames)}</div>'))
+
+
+def _png(fig, tight=True):
+    """The figure as PNG bytes that hold no date and no program name; the figure is closed."""
+    buffer = io.BytesIO()
+    box = "tight" if tight else None
+    fig.savefig(buffer, format="png", bbox_inches=box, metadata={"Software": None})
+    plt.close(fig)
+    return buffer.getvalue()
