@@ -16,7 +16,10 @@ LOOK = {
     "median": ("#CC79A7", "D", (0, (3, 1, 1, 1))),
 }
 CLASSES = {"Down": "#0072B2", "Flat": "#999999", "Up": "#E69F00"}
-HONEST, LIAR, TRUTH = "#0072B2", "#D55E00", "#000000"
+# Clients are drawn in no rule's colour: honest ones as grey dots, liars as black triangles.
+HONEST = {"color": "#7A8793", "marker": "o", "linestyle": "none", "label": "honest"}
+LIAR = {"color": "#000000", "marker": "v", "markersize": 9, "linestyle": "none", "label": "liar"}
+PRICE = "#44546A"
 
 STYLE = {
     "figure.figsize": (7.0, 3.6),
@@ -94,7 +97,9 @@ def slider(draw, values, label, alt, start=0):
     """
     frames = []
     for i, value in enumerate(values):
-        data = base64.b64encode(_png(draw(value), tight=False)).decode()
+        fig = draw(value)
+        fig.set_layout_engine("constrained")
+        data = base64.b64encode(_png(fig, bbox_inches=None, dpi=96)).decode()
         hidden = "" if i == start else " hidden"
         frames.append(
             f'<figure style="margin:0"{hidden}><img style="max-width:100%" '
@@ -112,10 +117,10 @@ def slider(draw, values, label, alt, start=0):
     display(HTML(f'<div class="byzlib-slider">{handle}{"".join(frames)}</div>'))
 
 
-def _png(fig, tight=True):
+def _png(fig, **options):
     """The figure as PNG bytes that hold no date and no program name; the figure is closed."""
     buffer = io.BytesIO()
-    box = "tight" if tight else None
-    fig.savefig(buffer, format="png", bbox_inches=box, metadata={"Software": None})
+    options = {"bbox_inches": "tight", "metadata": {"Software": None}} | options
+    fig.savefig(buffer, format="png", **options)
     plt.close(fig)
     return buffer.getvalue()
