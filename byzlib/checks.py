@@ -19,7 +19,7 @@ def exercise(number, where):
     Parameters
     ----------
     number : str
-        The exercise, as the chapter counts it.
+        The exercise, as its chapter counts it.
     where : str
         What to read again when it does not work out.
     """

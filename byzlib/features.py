@@ -22,7 +22,7 @@ _DAYS = {"D": 1, "W": 7}
 
 
 def engineer(candles, extended=False):
-    """Turn candles into the chapter's four features.
+    """Turn candles into the book's four features.
 
     With o, h, l, c, v the open, high, low, close and volume of candle t::
 
@@ -222,7 +222,7 @@ def standardize(train, *others, clip=5.0):
     train, *others : array, (..., m, p)
         Leading axes are independent (one client each, say); the others may have other m.
     clip : float or None
-        Values beyond this many standard deviations are cut to it. The chapter's volume_change is
+        Values beyond this many standard deviations are cut to it. volume_change is
         heavy-tailed: one candle can otherwise outweigh a day. None leaves them.
 
     Returns

@@ -69,7 +69,7 @@ class ByzantineFL:
     participation : float in (0, 1]
         Share of the clients asked each round, drawn anew.
 
-    Source: the chapter's training loop is FedSGD; local steps make it FedAvg, McMahan et al. 2017.
+    One local step is FedSGD, several are FedAvg. Source: McMahan et al., AISTATS 2017.
     """
 
     model: object

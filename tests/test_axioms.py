@@ -60,7 +60,7 @@ def test_reflection(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_rotation(name):
-    """Rules that use distances turn with the space; coordinate-wise rules do not, except the mean."""
+    """Rules that use distances turn with the space; of the coordinate-wise only the mean does."""
     x = rng.standard_normal((20, 11, 4))
     turn, _ = np.linalg.qr(rng.standard_normal((4, 4)))
     agree = np.allclose(ALL[name](x @ turn, 3), ALL[name](x, 3) @ turn)

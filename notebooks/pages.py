@@ -1,0 +1,139 @@
+"""Execute every chapter from scratch and build the reading site: `make book`.
+
+What has not changed since the last time is neither executed nor built again.
+"""
+
+import copy
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def book(root=ROOT):
+    """Build the book into _build/ and print the path of its first page."""
+    build = root / "_build"
+    page, record = build / "html/index.html", build / "record.json"
+    done = json.loads(record.read_text()) if record.exists() else {}
+    needs = changing(root)
+    if done != needs or not page.exists():
+        execute_changed(root, build / "executed", record, done, needs)
+        print("building the pages", file=sys.stderr)
+        names = [name for name in needs if name != "site"]
+        build_site([build / "executed" / name for name in names], build)
+        record.write_text(json.dumps(needs, indent=1))
+    print(page)
+
+
+def changing(root):
+    """A digest of all that each chapter, and the site, is made from."""
+    notebooks = root / "notebooks"
+    common = of_files(
+        root,
+        [
+            *(root / "byzlib").rglob("*"),
+            *notebooks.glob("*.py"),
+            root / "constraints.txt",
+        ],
+    )
+    needs = {
+        path.name: digest(common, cells(path))
+        for path in sorted(notebooks.glob("*.ipynb"))
+    }
+    pages = [
+        path
+        for path in notebooks.rglob("*")
+        if path.suffix != ".ipynb" or path.parent.name == "exercises"
+    ]
+    needs["site"] = digest(*needs.values(), of_files(root, pages))
+    return needs
+
+
+def execute_changed(root, executed, record, done, needs):
+    """Execute the chapters that changed; each is remembered when it ends."""
+    from notebooks import execute  # slow to import, and seldom needed
+
+    def keep(path, notebook):
+        execute.write(executed / path.name, execute.text_of(notebook))
+        done[path.name] = needs[path.name]
+        record.write_text(json.dumps(done, indent=1))
+
+    changed = [
+        path
+        for path in execute.chapters(root)
+        if done.get(path.name) != needs[path.name]
+        or not (executed / path.name).exists()
+    ]
+    execute.run_all(changed, keep)
+
+
+def of_files(root, paths):
+    kept = {path.relative_to(root): path for path in paths if path.is_file()}
+    passing = re.compile(r"\.|__pycache__$|student$")
+    return digest(
+        *(
+            f"{name} {path.read_bytes()}"
+            for name, path in sorted(kept.items())
+            if not any(map(passing.match, name.parts))
+        )
+    )
+
+
+def cells(path):
+    """What a notebook says and does, without what came out."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return json.dumps(
+        [[cell["cell_type"], cell["source"]] for cell in notebook["cells"]]
+    )
+
+
+def digest(*texts):
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def build_site(executed, build, root=ROOT):
+    """Turn executed notebooks and the Markdown beside them into pages."""
+    import nbformat
+
+    from notebooks import derive, execute
+
+    for old in ("notebooks", "figures", "doctrees", "html"):
+        shutil.rmtree(build / old, ignore_errors=True)
+    source = build / "notebooks"
+    skip = shutil.ignore_patterns("*.ipynb", "*.py", "student", ".*", "__*")
+    shutil.copytree(root / "notebooks", source, ignore=skip)
+    shutil.copy(root / "notebooks/conf.py", source)
+    for name, content in execute.figures_folder(executed).items():
+        execute.write(build / "figures" / name, content)
+    pages = {source / path.name: (path, described) for path in executed}
+    for path in execute.exercises(root):
+        pages[source / "exercises" / path.name] = path, derive.student
+    for page, (path, shown) in pages.items():
+        notebook = shown(nbformat.read(path, as_version=4))
+        execute.write(page, execute.text_of(notebook))
+    command = [sys.executable, "-m", "sphinx", "-b", "html"]
+    strict = ["-W", "--keep-going", "-n", "-q"]
+    places = ["-d", build / "doctrees", source, build / "html"]
+    done = subprocess.run([*command, *strict, *map(str, places)])
+    if done.returncode:
+        sys.exit("The pages have the faults listed above.")
+
+
+def described(notebook):
+    """A copy whose pictures carry their description to the page."""
+    page = copy.deepcopy(notebook)
+    for cell in page.cells:
+        for output in cell.get("outputs", []):
+            marks = output.get("metadata", {}).get("image/png", {})
+            if "alt" in marks:
+                cell.metadata["mystnb"] = {"image": {"alt": marks["alt"]}}
+    return page
+
+
+if __name__ == "__main__":
+    book()

@@ -1,0 +1,125 @@
+"""The reading site: strict, offline, with every picture described and every link alive."""
+
+import html
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from notebooks.execute import chapters, exercises
+from notebooks.pages import build_site
+
+ROOT = Path(__file__).parent.parent
+TAG = re.compile(r"<(img|script|link|iframe|source|a)\b([^>]*)>")
+
+
+def attributes(text):
+    return dict(re.findall(r'([\w-]+)="([^"]*)"', text))
+
+
+def fetched(page):
+    """Addresses from which a browser would fetch something when it opens the page."""
+    for tag, rest in TAG.findall(page):
+        address = attributes(rest).get("src" if tag not in ("link", "a") else "href", "")
+        if tag != "a" and re.match(r"(https?:)?//", address):
+            yield address
+
+
+def undescribed(page):
+    return [rest for tag, rest in TAG.findall(page) if tag == "img" and "alt" not in rest]
+
+
+def broken(path, page):
+    """Local addresses of a page that lead nowhere."""
+    for _, rest in TAG.findall(page):
+        at = attributes(rest)
+        address = html.unescape(at.get("src", at.get("href", "")))
+        if not address or re.match(r"[a-z]+:|//|#$", address):
+            continue
+        file, _, anchor = unquote(address).partition("#")
+        target = path.parent / file.split("?")[0] if file else path
+        if not target.exists():
+            yield address
+        elif anchor and target.suffix == ".html":
+            if f'id="{anchor}"' not in target.read_text(encoding="utf-8"):
+                yield address
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    build = tmp_path_factory.mktemp("a build")
+    build_site(chapters(ROOT), build, ROOT)
+    found = (build / "html").rglob("*.html")
+    return {path: path.read_text(encoding="utf-8") for path in found if "_static" not in path.parts}
+
+
+def test_every_chapter_has_a_page(pages):
+    names = {path.stem for path in pages}
+    assert {path.stem for path in chapters(ROOT)} | {"index", "references"} <= names
+    folders = {path.stem for path in pages if path.parent.name == "exercises"}
+    assert {path.stem for path in exercises(ROOT)} <= folders
+
+
+def test_nothing_comes_from_elsewhere(pages):
+    for path, page in pages.items():
+        assert list(fetched(page)) == [], path.name
+    styles = {file for path in pages for file in path.parent.rglob("*.css")}
+    for style in styles:
+        assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text("utf-8"))
+    assert styles and list(fetched('<script src="https://x.org/y.js">')) == ["https://x.org/y.js"]
+    assert list(fetched('<link href="//x.org/y.css" /><a href="https://x.org">')) == [
+        "//x.org/y.css"
+    ]
+
+
+def test_formulas_are_drawn_by_the_site(pages):
+    with_formulas = [(path, page) for path, page in pages.items() if 'class="math' in page]
+    assert with_formulas
+    for path, page in with_formulas:
+        script = next(
+            address for address in re.findall(r'src="([^"]+)"', page) if "tex-svg" in address
+        )
+        assert (path.parent / script.split("?")[0]).stat().st_size > 1e6
+    assert any(r"\tag{1.1}" in page for _, page in with_formulas)
+    for _, page in with_formulas:
+        assert not re.search(r"begin\{split\}[^<]*\\tag|\$\$", page)
+
+
+def test_every_picture_is_described(pages):
+    for path, page in pages.items():
+        assert undescribed(page) == [], path.name
+    assert undescribed('<img src="a.png">')
+    assert sum(page.count("<img") for page in pages.values()) > 3
+
+
+def test_every_link_leads_somewhere(pages):
+    for path, page in pages.items():
+        assert list(broken(path, page)) == [], path.name
+    index = next(path for path in pages if path.name == "index.html")
+    assert list(broken(index, '<a href="no.html"><a href="index.html#nowhere">')) == [
+        "no.html",
+        "index.html#nowhere",
+    ]
+
+
+def test_students_pages_hold_no_solution(pages):
+    root = next(path.parent for path in pages if path.name == "index.html")
+    files = [file for file in root.rglob("*") if file.suffix in (".html", ".ipynb", ".js")]
+    assert len(files) > len(pages)
+    for file in files:
+        assert "BEGIN SOLUTION" not in file.read_text("utf-8") or file.stem == "README", file.name
+
+
+def test_a_fault_stops_the_build(tmp_path, capfd):
+    """A dead link in a chapter is an error, not a warning that scrolls by."""
+    import nbformat
+
+    stop = tmp_path / "executed" / chapters(ROOT)[0].name
+    stop.parent.mkdir()
+    notebook = nbformat.read(chapters(ROOT)[0], as_version=4)
+    notebook.cells[0].source += "\n\nSee [nothing](99_nothing.ipynb)."
+    nbformat.write(notebook, stop)
+    with pytest.raises(SystemExit, match="faults"):
+        build_site([stop, *chapters(ROOT)[1:]], tmp_path / "build", ROOT)
+    assert "99_nothing" in capfd.readouterr().err
