@@ -68,7 +68,10 @@ $(READY): pyproject.toml constraints.txt
 	    "$(PYTHON)" -m venv --clear --without-pip .venv && \
 	    "$(PYTHON)" -m pip --python .venv/bin/python install --quiet pip; }; }
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@$(PY) -m uv pip install $(QUIET) -p .venv -c constraints.txt -e '.[book,test]'
+# uv takes seconds; pip, slower, also knows the settings that a company gave it alone.
+	@$(PY) -m uv pip install $(QUIET) -p .venv -c constraints.txt -e '.[book,test]' || { \
+	  echo "uv did not manage; trying pip" >&2; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'; }
 	@$(CHECK) || { echo "Repairing .venv" >&2; \
 	  $(PY) -m uv pip install $(QUIET) -p .venv -c constraints.txt --reinstall -e '.[book,test]'; }
 	@$(CHECK) || { echo ".venv is broken: delete it and try again" >&2; exit 1; }
