@@ -33,6 +33,8 @@ endif
 
 # Progress bars for people; a log gets errors only.
 QUIET := $(shell test -t 2 || echo --quiet)
+# In a container one is often root, and JupyterLab wants to be told that this is meant.
+ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
@@ -50,7 +52,7 @@ test: $(READY) ## check style, library, book and every output of every chapter
 	@$(PY) -m pytest -n 2 --dist loadfile
 
 lab: exercises ## open the first chapter in JupyterLab
-	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb
+	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(ROOT)
 
 notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03 04" for some)
 	@$(PY) -m notebooks.execute $(ONLY)
