@@ -76,50 +76,86 @@ def rule(condition, holds, name=None):
 
     def decorate(body):
         caller = name or body.__name__
-        takes_f = "f" in inspect.signature(body).parameters
 
-        def run(updates, f, call, return_weights):
-            updates = as_updates(updates, caller)
+        def run(updates, spare, call, return_weights):
             *lead, n, d = updates.shape
-            if f < 0:
-                raise ValueError(f"{caller} needs f >= 0; got f = {f}")
-            if not holds(n, f):
-                given = f"n = {n}, f = {f}" if takes_f else f"n = {n}"
-                raise ValueError(f"{caller} needs {condition}; got {given}")
-            # Without an f, a rule tolerates any minority of broken rows.
-            spare = f if takes_f else (n - 1) // 2
             trials = updates.reshape(math.prod(lead), n, d)
             result, weights = _without_broken_rows(call, trials, spare, caller, return_weights)
             result = result.astype(updates.dtype, copy=False).reshape(*lead, d)
             return (result, weights.reshape(*lead, n)) if return_weights else result
 
-        if takes_f:
-
-            @functools.wraps(body)
-            def wrapped(updates, f, *args, return_weights=False, **parameters):
-                f = as_count(f, "f", caller)
-
-                def call(trials, dropped=0):
-                    return body(trials, max(f - dropped, 0), *args, **parameters)
-
-                return run(updates, f, call, return_weights)
-
-        else:
-
-            @functools.wraps(body)
-            def wrapped(updates, *args, return_weights=False, **parameters):
-                def call(trials, dropped=0):
-                    return body(trials, *args, **parameters)
-
-                return run(updates, 0, call, return_weights)
-
-        wrapped.__signature__ = _signature_with_weights(body)
-        return wrapped
+        return _public(body, caller, condition, holds, run)
 
     return decorate
 
 
-def apply_rule(rule, updates, f):
+def preaggregation(condition, holds, rows_out=None):
+    """Make a pre-aggregation of `body(updates, f, ...) -> (rows, matrix)`, as `rule` makes rules.
+
+    The body returns rows (trials, n', d) and the matrix (trials, n', n) of how much of each client
+    went into each row, or a function that computes it. Clients with broken rows are left out, and
+    their places in the result hold NaN, so that the rule that follows counts them against its f.
+
+    `rows_out` (n, **parameters) -> n' says how many rows come out; n of them by default.
+    """
+
+    def decorate(body):
+        caller = body.__name__
+
+        def run(updates, spare, call, return_weights):
+            *lead, n, d = updates.shape
+            trials = updates.reshape(math.prod(lead), n, d)
+            rows, matrix = _mixed(call, trials, spare, caller, rows_out, return_weights)
+            rows = rows.astype(updates.dtype, copy=False).reshape(*lead, -1, d)
+            return (rows, matrix.reshape(*lead, -1, n)) if return_weights else rows
+
+        return _public(body, caller, condition, holds, run)
+
+    return decorate
+
+
+def _public(body, caller, condition, holds, run):
+    """The function that readers call: checks its arguments, then `run`s the body."""
+    takes_f = "f" in inspect.signature(body).parameters
+
+    def checked(updates, f):
+        updates = as_updates(updates, caller)
+        n = updates.shape[-2]
+        if f < 0:
+            raise ValueError(f"{caller} needs f >= 0; got f = {f}")
+        if not holds(n, f):
+            given = f"n = {n}, f = {f}" if takes_f else f"n = {n}"
+            raise ValueError(f"{caller} needs {condition}; got {given}")
+        return updates
+
+    if takes_f:
+
+        @functools.wraps(body)
+        def wrapped(updates, f, *args, return_weights=False, **parameters):
+            f = as_count(f, "f", caller)
+
+            def call(trials, dropped=0):
+                return body(trials, max(f - dropped, 0), *args, **parameters)
+
+            return run(checked(updates, f), f, call, return_weights)
+
+    else:
+
+        @functools.wraps(body)
+        def wrapped(updates, *args, return_weights=False, **parameters):
+            updates = checked(updates, 0)
+
+            def call(trials, dropped=0):
+                return body(trials, *args, **parameters)
+
+            # Without an f, a rule tolerates any minority of broken rows.
+            return run(updates, (updates.shape[-2] - 1) // 2, call, return_weights)
+
+    wrapped.__signature__ = _signature_with_weights(body)
+    return wrapped
+
+
+def apply_rule(rule, updates, f, return_weights=True):
     """Call a rule whether or not it takes an f, and ask whom it trusted.
 
     Parameters
@@ -128,25 +164,68 @@ def apply_rule(rule, updates, f):
         Any function of (updates) or (updates, f), such as those of `byzlib.aggregators`.
     updates : (..., n, d) array_like
     f : int
+    return_weights : bool
+        Asking costs a coordinate-wise rule a second pass.
 
     Returns
     -------
     result : (..., d) array
-    weights : (..., n) array, or None when the rule does not report them
+    weights : (..., n) array, or None when not asked for or when the rule does not report them
     """
     parameters = inspect.signature(rule).parameters
     arguments = (updates, f) if "f" in parameters else (updates,)
-    if "return_weights" in parameters:
+    if return_weights and "return_weights" in parameters:
         return rule(*arguments, return_weights=True)
     return rule(*arguments), None
 
 
+def all_finite(array):
+    """Is there no NaN and no infinity? One pass without a copy when all is well."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        flat = array.reshape(-1) if array.flags.c_contiguous else None
+        total = array.sum() if flat is None else np.dot(flat, flat)
+    # A sum of finite numbers can overflow, so infinity is a suspicion only.
+    return bool(np.isfinite(total)) or bool(np.isfinite(array).all())
+
+
 def _without_broken_rows(call, trials, spare, name, return_weights):
     """Run `call` on the finite rows of each trial, trials with equally many of them together."""
-    finite = np.isfinite(trials).all(axis=-1)
-    if finite.all():
+    if all_finite(trials):
         result, weights = call(trials)
         return result, _evaluated(weights) if return_weights else None
+    result = np.empty((len(trials), trials.shape[2]), trials.dtype)
+    all_weights = np.zeros(trials.shape[:2]) if return_weights else None
+    for k, which, rows in _finite_groups(trials, spare, name):
+        result[which], weights = call(_finite_rows(trials, which, rows), dropped=k)
+        if return_weights:
+            all_weights[which[:, None], rows] = _evaluated(weights)
+    return result, all_weights
+
+
+def _mixed(call, trials, spare, name, rows_out, return_weights):
+    """`_without_broken_rows` for pre-aggregations."""
+    if all_finite(trials):
+        rows, matrix = call(trials)
+        return rows, _evaluated(matrix) if return_weights else None
+    parts = []
+    for k, which, finite in _finite_groups(trials, spare, name):
+        part, matrix = call(_finite_rows(trials, which, finite), dropped=k)
+        parts.append((which, finite, part, _evaluated(matrix) if return_weights else None))
+    n = trials.shape[1]
+    n_out = rows_out(n) if rows_out else n
+    rows = np.full((len(trials), n_out, trials.shape[2]), np.nan, trials.dtype)
+    matrix = np.zeros((len(trials), n_out, n)) if return_weights else None
+    for which, finite, part, mixing in parts:
+        places = np.broadcast_to(np.arange(part.shape[1]), part.shape[:2]) if rows_out else finite
+        rows[which[:, None], places] = part
+        if return_weights:
+            matrix[which[:, None, None], places[:, :, None], finite[:, None, :]] = mixing
+    return rows, matrix
+
+
+def _finite_groups(trials, spare, name):
+    """Trials with equally many broken rows: (how many, which trials, their finite rows)."""
+    finite = np.isfinite(trials).all(axis=-1)
     n = trials.shape[1]
     broken = n - finite.sum(axis=-1)
     if broken.max() > spare:
@@ -154,17 +233,13 @@ def _without_broken_rows(call, trials, spare, name, return_weights):
             f"{name} tolerates {spare} faulty of n = {n} clients; "
             f"got {broken.max()} rows with NaN or infinity"
         )
-    result = np.empty((len(trials), trials.shape[2]), trials.dtype)
-    all_weights = np.zeros((len(trials), n)) if return_weights else None
     for k in np.unique(broken):
         which = np.flatnonzero(broken == k)
-        rows = np.argsort(~finite[which], axis=-1, kind="stable")[:, : n - k]
-        result[which], weights = call(
-            np.take_along_axis(trials[which], rows[..., None], axis=1), dropped=int(k)
-        )
-        if return_weights:
-            all_weights[which[:, None], rows] = _evaluated(weights)
-    return result, all_weights
+        yield int(k), which, np.argsort(~finite[which], axis=-1, kind="stable")[:, : n - k]
+
+
+def _finite_rows(trials, which, rows):
+    return np.take_along_axis(trials[which], rows[..., None], axis=1)
 
 
 def _evaluated(weights):

@@ -1,6 +1,22 @@
-"""Order statistics across clients: what the coordinate-wise rules are made of."""
+"""Order statistics across clients, at memory speed: what the coordinate-wise rules are made of.
+
+Few clients are sorted by a network: a fixed list of "the smaller of these two rows, the larger of
+those two", each one vectorised call over a block of columns, and only such as the wanted ranks
+depend on. Many clients are turned, a block of columns at a time, so that each column lies in one
+piece, and sorted there. Blocks stay in the cache and are shared by two threads, because NumPy lets
+go of Python's lock inside; the environment variable BYZLIB_THREADS=1 turns the threads off.
+"""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+THREADS = max(1, int(os.environ.get("BYZLIB_THREADS", min(2, os.cpu_count() or 1))))
+NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
+BLOCK_BYTES = 1 << 20  # large against the cost of a call, small against a third-level cache
+SMALL_BYTES = 1 << 21  # below, handing blocks to threads costs more than it saves
 
 
 def mean_of_ranks(updates, low, high):
@@ -8,37 +24,227 @@ def mean_of_ranks(updates, low, high):
 
     Parameters
     ----------
-    updates : (..., n, d) float array, finite
+    updates : (trials, n, d) float array, finite
     low, high : int
         Ranks as a slice of the sorted column: 0 <= low < high <= n.
 
     Returns
     -------
-    (..., d) float64 array: sum over r = low+1 .. high of x_(r), divided by high - low.
+    (trials, d) array: sum over r = low+1 .. high of x_(r), divided by high - low, accumulated in
+    float64. It lies between x_(low+1) and x_(high), so equal values average to themselves.
     """
-    kept = np.sort(updates, axis=-2)[..., low:high, :]
+    trials, n, d = updates.shape
+    result = np.empty((trials, d), updates.dtype)
+    middle = _by_network if n * updates.itemsize <= NETWORK_BYTES else _by_sort
+
+    def work(which, columns):
+        result[which, columns] = middle(updates[which, :, columns], low, high)
+
+    for_each_block(work, updates)
+    return result
+
+
+def for_each_block(work, updates):
+    """Call work(trials, columns) on slices that together cover updates, two at a time."""
+    trials, n, d = updates.shape
+    width = max(1, BLOCK_BYTES // (n * updates.itemsize))
+    depth = max(1, width // d)
+    blocks = [
+        (slice(t, t + depth), slice(c, c + width))
+        for t in range(0, trials, depth)
+        for c in range(0, d, width)
+    ]
+    if THREADS == 1 or updates.nbytes < SMALL_BYTES:
+        for block in blocks:
+            work(*block)
+    else:
+        list(_pool().map(work, *zip(*blocks, strict=True)))
+
+
+@functools.cache
+def _pool():
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="byzlib")
+
+
+def _by_sort(block, low, high):
+    """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
+    turned = np.ascontiguousarray(block.swapaxes(-1, -2))
+    turned.sort(axis=-1)
+    kept = turned[..., low:high]
     with np.errstate(over="ignore", invalid="ignore"):
-        average = kept.sum(axis=-2, dtype=np.float64) / (high - low)
-    if not np.isfinite(average).all():
-        average = (kept / (high - low)).sum(axis=-2, dtype=np.float64)
-    # Rounding must not leave the range of the values: equal values average to exactly themselves.
-    return np.clip(average, kept[..., 0, :], kept[..., -1, :])
+        total = kept.astype(np.float64, copy=False) @ np.ones(high - low)
+    return _mean(total, high - low, kept[..., 0], kept[..., -1], lambda: np.moveaxis(kept, -1, 0))
+
+
+def _by_network(block, low, high):
+    """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
+    steps, places, extra = _program(block.shape[1], low, high)
+    rows = [block[:, i] for i in range(block.shape[1])]
+    rows += list(np.empty((extra, *rows[0].shape), block.dtype))
+    for extreme, a, b, out in steps:
+        extreme(rows[a], rows[b], out=rows[out])
+    kept = [rows[place] for place in places]
+    if len(kept) == 1:
+        return kept[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add(kept[0], kept[1], dtype=np.float64)
+        for row in kept[2:]:
+            total += row
+    return _mean(total, high - low, kept[0], kept[-1], lambda: kept)
+
+
+def _mean(total, count, lowest, highest, values):
+    """total / count, kept between the extremes, which rounding or overflow could leave."""
+    total /= count
+    if not np.isfinite(total).all():
+        total = sum(np.divide(value, count, dtype=np.float64) for value in values())
+    return np.clip(total, lowest, highest, out=total) if count > 2 else total
+
+
+@functools.lru_cache(maxsize=256)
+def _program(n, low, high):
+    """The network for ranks low .. high-1 as calls on numbered rows.
+
+    Rows 0 .. n-1 are the input and are only read; the others are scratch, used again as soon as
+    nothing depends on them.
+
+    Returns
+    -------
+    steps : list of (np.minimum or np.maximum, row, row, row written)
+    places : rows that hold the wanted ranks in the end, in ascending order
+    extra : how many rows of scratch the steps need
+    """
+    where, free, rows, steps = list(range(n)), [], n, []
+
+    def take():
+        nonlocal rows
+        if not free:
+            free.append(rows)
+            rows += 1
+        return free.pop()
+
+    for i, j, smaller, larger in _comparators(n, low, high):
+        a, b = where[i], where[j]
+        if smaller and larger:
+            where[i] = take()
+            steps.append((np.minimum, a, b, where[i]))
+            # The last reader of a and b may write over one of them.
+            free += [row for row in (a, b) if row >= n]
+            where[j] = take()
+            steps.append((np.maximum, a, b, where[j]))
+        else:
+            free += [row for row in (a, b) if row >= n]
+            kept = i if smaller else j
+            where[kept] = take()
+            steps.append((np.minimum if smaller else np.maximum, a, b, where[kept]))
+    return steps, where[low:high], rows - n
+
+
+def _comparators(n, low, high):
+    """Pairs (i, j, smaller wanted, larger wanted) that bring ranks low .. high-1 in place.
+
+    Batcher's merge exchange (Knuth, The Art of Computer Programming, section 5.2.2, Algorithm M),
+    read backwards from the wanted ranks: what none of them depends on is not computed.
+    """
+    wanted, kept = set(range(low, high)), []
+    for i, j in reversed(list(_merge_exchange(n))):
+        if i in wanted or j in wanted:
+            kept.append((i, j, i in wanted, j in wanted))
+            wanted |= {i, j}
+    return kept[::-1]
+
+
+def _merge_exchange(n):
+    """Pairs (i, j), i < j, that sort any n numbers when compared and exchanged in this order."""
+    p = top = 1 << max(0, (n - 1).bit_length() - 1)
+    while p > 0:
+        q, r, d = top, 0, p
+        while True:
+            yield from ((i, i + d) for i in range(n - d) if i & p == r)
+            if q == p:
+                break
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+
+
+def mean_near_median(updates, count):
+    """Mean of the `count` values nearest the median of each coordinate: (trials, d).
+
+    Nearest in |x - median|, the smaller value first where two are equally near.
+    """
+    result = np.empty((updates.shape[0], updates.shape[2]), updates.dtype)
+
+    def work(which, columns):
+        kept, inside = _near_median(updates[which, :, columns], count)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.where(inside, kept, 0.0).sum(axis=-1, dtype=np.float64)
+        lowest = np.where(inside, kept, np.inf).min(axis=-1)
+        highest = np.where(inside, kept, -np.inf).max(axis=-1)
+        parts = (np.where(inside[..., r], kept[..., r], 0.0) for r in range(kept.shape[-1]))
+        result[which, columns] = _mean(total, count, lowest, highest, lambda: parts)
+
+    for_each_block(work, updates)
+    return result
+
+
+def _near_median(block, count):
+    """Sorted columns (trials, columns, n), and which of their values are nearest the median."""
+    ordered = np.sort(np.ascontiguousarray(block.swapaxes(-1, -2)), axis=-1)
+    n = ordered.shape[-1]
+    with np.errstate(over="ignore"):
+        middle = ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2
+        left = middle[..., None] - ordered[..., : n - count]
+        right = ordered[..., count:] - middle[..., None]
+    # The nearest values stand side by side; the window moves right while that brings it nearer.
+    start = (left > right).sum(axis=-1, keepdims=True)
+    rank = np.arange(n)
+    return ordered, (rank >= start) & (rank < start + count)
 
 
 def share_of_ranks(updates, low, high):
-    """How much of that mean each client supplied: (..., n), summing to 1 over the clients.
+    """How much of `mean_of_ranks` each client supplied: (trials, n), summing to 1."""
+    return _share(updates, lambda block: np.sort(block, axis=1)[:, low:high])
 
-    A client counts in a coordinate when its value is among the ranks kept. Clients that hold the
-    same value share its places equally, so the answer does not depend on the order of the rows.
+
+def share_near_median(updates, count):
+    """How much of `mean_near_median` each client supplied: (trials, n), summing to 1."""
+
+    def kept(block):
+        ordered, inside = _near_median(block, count)
+        values = ordered[inside].reshape(*ordered.shape[:-1], count)
+        return values.swapaxes(-1, -2)
+
+    return _share(updates, kept)
+
+
+def _share(updates, kept_of):
+    """Share of the kept places of all coordinates that each client holds: (trials, n).
+
+    A client counts in a coordinate when its value is among those kept. Clients that hold the same
+    value share its places equally, so the answer does not depend on the order of the rows.
     """
-    kept = np.sort(updates, axis=-2)[..., low:high, :]
-    lowest, highest = kept[..., :1, :], kept[..., -1:, :]
+    parts = []
+
+    def work(which, columns):
+        block = updates[which, :, columns]
+        parts.append((which.start, columns.start, which, _held(block, kept_of(block))))
+
+    for_each_block(work, updates)
+    share = np.zeros(updates.shape[:2])
+    for _, _, which, part in sorted(parts, key=lambda entry: entry[:2]):
+        share[which] += part
+    return share / share.sum(axis=-1, keepdims=True)
+
+
+def _held(block, kept):
+    """Places of `kept` (trials, count, columns) that each client of the block holds, summed."""
+    lowest, highest = kept[:, :1], kept[:, -1:]
 
     def share_at(value):
-        holders = updates == value
-        places = (kept == value).sum(axis=-2, keepdims=True)
-        return holders * places / holders.sum(axis=-2, keepdims=True)
+        holders = block == value
+        places = (kept == value).sum(axis=1, keepdims=True)
+        return holders * places / holders.sum(axis=1, keepdims=True)
 
-    share = ((updates > lowest) & (updates < highest)).astype(np.float64)
-    share += share_at(lowest) + np.where(lowest < highest, share_at(highest), 0.0)
-    return share.mean(axis=-1) / (high - low)
+    held = ((block > lowest) & (block < highest)).astype(np.float64)
+    held += share_at(lowest) + np.where(lowest < highest, share_at(highest), 0.0)
+    return held.sum(axis=-1)

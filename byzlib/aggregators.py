@@ -7,11 +7,44 @@ TypeError. Rows with NaN or infinity can only be faulty: the defended rules drop
 with n - k clients, max(f - k, 0) of them Byzantine. Inputs are never modified.
 """
 
+import math
+
 import numpy as np
 
 from byzlib._contract import as_count, as_updates, rule
-from byzlib._distances import nearest_sum, share_of_lowest, squared_distances
-from byzlib._order import mean_of_ranks, share_of_ranks
+from byzlib._distances import dictionary_order, nearest_sum, share_of_lowest, squared_distances
+from byzlib._order import mean_near_median, mean_of_ranks, share_near_median, share_of_ranks
+from byzlib._subsets import least_diameter
+from byzlib.centers import centered_clipping, geometric_median, geometric_median_of_means
+from byzlib.preaggregators import (
+    adaptive_clipping,
+    bucketing,
+    clip_norms,
+    compose,
+    nearest_neighbor_mixing,
+    weighted_sum,
+)
+
+__all__ = [
+    "RULES",
+    "adaptive_clipping",
+    "bucketing",
+    "bulyan",
+    "centered_clipping",
+    "clip_norms",
+    "compose",
+    "geometric_median",
+    "geometric_median_of_means",
+    "krum",
+    "krum_scores",
+    "mean",
+    "mean_around_median",
+    "median",
+    "minimum_diameter_average",
+    "multi_krum",
+    "nearest_neighbor_mixing",
+    "trimmed_mean",
+]
 
 
 def mean(updates, weights=None, *, return_weights=False):
@@ -65,8 +98,9 @@ def krum(updates, f):
 
     Source: Blanchard et al., NeurIPS 2017, section 4 and Proposition 4.2.
     """
-    weights = share_of_lowest(_scores(updates, f), 1, updates)
-    return _weighted_sum(weights, updates), weights
+    n = updates.shape[-2]
+    weights = share_of_lowest(squared_distances(updates), n - f - 2, m=1)
+    return weighted_sum(weights, updates), weights
 
 
 def krum_scores(updates, f):
@@ -107,8 +141,8 @@ def multi_krum(updates, f, m=None):
     m = n - f if m is None else as_count(m, "m", "multi_krum")
     if not 1 <= m <= n - f:
         raise ValueError(f"multi_krum needs 1 <= m <= n - f; got m = {m}, n = {n}, f = {f}")
-    weights = share_of_lowest(_scores(updates, f), m, updates)
-    return _weighted_sum(weights, updates), weights
+    weights = share_of_lowest(squared_distances(updates), n - f - 2, m)
+    return weighted_sum(weights, updates), weights
 
 
 @rule("n > 2f", lambda n, f: n > 2 * f)
@@ -156,28 +190,123 @@ def median(updates):
     return mean_of_ranks(updates, low, high), lambda: share_of_ranks(updates, low, high)
 
 
+@rule("n >= 4f + 3", lambda n, f: n >= 4 * f + 3)
+def bulyan(updates, f):
+    """Bulyan: choose n - 2f updates by repeated Krum, then average near their median.
+
+    In each round Krum runs on the clients that are left, with max(1, left - f - 2) neighbours, and
+    its choice moves to S. Then F(x)_j is the mean of the n - 4f values of S nearest to their
+    median. f = 0 is the mean.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    f : int
+        How many clients may lie; n >= 4f + 3.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n): the share of coordinates in which each
+    client was averaged.
+
+    Source: El Mhamdi, Guerraoui and Rouault, ICML 2018, section 4.
+    """
+    trials, n, _ = updates.shape
+    distances = squared_distances(updates)
+    alive = np.ones((trials, n), dtype=bool)
+    for left in range(n, 2 * f, -1):
+        winner = share_of_lowest(distances, max(1, left - f - 2), 1, alive)
+        alive &= winner == 0
+    # n - 2f winners per trial; dead ones are those chosen.
+    chosen = np.nonzero(~alive)[1].reshape(trials, n - 2 * f)
+    selected = np.take_along_axis(updates, chosen[..., None], axis=1)
+
+    def weights():
+        share = np.zeros((trials, n))
+        np.put_along_axis(share, chosen, share_near_median(selected, n - 4 * f), axis=1)
+        return share
+
+    return mean_near_median(selected, n - 4 * f), weights
+
+
+@rule("n > 2f", lambda n, f: n > 2 * f)
+def mean_around_median(updates, f):
+    """MeaMed: in each coordinate the mean of the n - f values nearest the median.
+
+    Equally near values: the smaller first.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    f : int
+        How many clients may lie; n > 2f.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n): the share of coordinates in which each
+    client was averaged.
+
+    Source: Xie, Koyejo and Gupta, 2018, arXiv 1802.10116, Definition 3.
+    """
+    count = updates.shape[-2] - f
+    return mean_near_median(updates, count), lambda: share_near_median(updates, count)
+
+
+@rule("n > 2f", lambda n, f: n > 2 * f)
+def minimum_diameter_average(updates, f):
+    """MDA: the mean of the n - f updates that lie closest together.
+
+    F(x) = mean of S, |S| = n - f, with the smallest max_{i, j in S} |x_i - x_j|; among equal ones
+    the smallest sum of squared distances, then the first in the dictionary.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    f : int
+        How many clients may lie; n > 2f. Finding S is NP-hard: a search that does not finish
+        raises ValueError, which says how many subsets there are.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n), 1/(n - f) on S.
+
+    Source: El Mhamdi et al., PODC 2020; Rousseeuw, 1985, for the idea.
+    """
+    trials, n, _ = updates.shape
+    distances = squared_distances(updates)
+    order = dictionary_order(distances.updates)
+    weights = np.zeros((trials, n))
+    for t in range(trials):
+        members = least_diameter(distances.table[t], f, order[t])
+        if members is None:
+            raise ValueError(
+                "minimum_diameter_average gave up its search; "
+                f"n = {n}, f = {f} has {math.comb(n, f):.1e} subsets"
+            )
+        weights[t, members] = 1.0 / (n - f)
+    return weighted_sum(weights, updates), weights
+
+
 RULES = {
     "mean": mean,
     "Krum": krum,
     "multi-Krum": multi_krum,
     "trimmed mean": trimmed_mean,
     "median": median,
+    "geometric median": geometric_median,
+    "Bulyan": bulyan,
+    "mean around median": mean_around_median,
+    "minimum diameter average": minimum_diameter_average,
 }
-
-
-def _scores(updates, f):
-    """Sum of squared distances to the n - f - 2 nearest others: (trials, n)."""
-    return nearest_sum(squared_distances(updates), updates.shape[-2] - f - 2)
 
 
 @rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, name="krum_scores")
 def _scored(updates, f):
-    return updates[:, 0], _scores(updates, f)
-
-
-def _weighted_sum(weights, updates):
-    """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d)."""
-    return (weights[:, None, :] @ updates)[:, 0, :]
+    """Any result, with the scores in the place of weights."""
+    distances = squared_distances(updates)
+    scores = nearest_sum(distances.table, updates.shape[-2] - f - 2)
+    with np.errstate(over="ignore"):
+        return updates[:, 0], scores * distances.unit[:, None] ** 2
 
 
 def _normalised(weights, shape):

@@ -7,13 +7,17 @@ import io
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 
-# Okabe and Ito's colours, told apart without colour by marker and dash.
+# Okabe and Ito's colours, then Tol's; told apart without colour by marker and dash.
 LOOK = {
     "mean": ("#D55E00", "X", (0, (1, 1))),
     "Krum": ("#0072B2", "o", "-"),
     "multi-Krum": ("#56B4E9", "p", (0, (7, 2))),
     "trimmed mean": ("#009E73", "s", (0, (5, 1))),
     "median": ("#CC79A7", "D", (0, (3, 1, 1, 1))),
+    "geometric median": ("#E69F00", "^", (0, (8, 1, 1, 1))),
+    "Bulyan": ("#332288", "P", (0, (2, 2))),
+    "mean around median": ("#999933", "<", (0, (4, 1, 1, 1, 1, 1))),
+    "minimum diameter average": ("#661100", ">", (0, (10, 3))),
 }
 CLASSES = {"Down": "#0072B2", "Flat": "#999999", "Up": "#E69F00"}
 # Clients are drawn in no rule's colour: honest ones as grey dots, liars as black triangles.

@@ -10,7 +10,17 @@ import byzlib
 ROOT = Path(byzlib.__file__).parent
 SHARED = ["_contract"]
 WINGS = {
-    "rules": ["_order", "_distances", "aggregators", "attacks", "theory"],
+    "rules": [
+        "_order",
+        "_distances",
+        "_weiszfeld",
+        "_subsets",
+        "preaggregators",
+        "centers",
+        "aggregators",
+        "attacks",
+        "theory",
+    ],
     "learning": ["model", "metrics", "clients", "federated"],
     "market": ["_bybit_wire", "bybit", "candle_store", "market", "features", "risk"],
 }

@@ -1,0 +1,119 @@
+"""Rules that look for a centre: the geometric median, of rows or of group means, and clipping.
+
+They belong to `byzlib.aggregators`, under whose name they are used.
+"""
+
+import numpy as np
+
+from byzlib._contract import as_count, as_generator, as_positive, rule
+from byzlib._distances import products_around_a_row, squared_distances
+from byzlib._weiszfeld import median_weights
+from byzlib.preaggregators import clipping_factor, lengths, random_groups, weighted_sum
+
+
+@rule("n >= 1", lambda n, f: n >= 1)
+def geometric_median(updates, tol=1e-10, max_iter=1000):
+    """Geometric median: the point with the smallest sum of distances to the updates.
+
+    F(x) = argmin_z sum_i |z - x_i|. With an even number of rows on one line, where all points
+    between the middle two are equally good, the midpoint.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    tol : float
+        Relative to the length of the rows around the median row, > 0.
+    max_iter : int
+        Steps of n^2 operations each, >= 1; a RuntimeWarning with numbers tells if they ran out.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n), proportional to 1 / |F(x) - x_i|.
+
+    Source: Weiszfeld, 1937; Vardi and Zhang, PNAS 2000, for medians at a row; as a rule, Chen, Su
+    and Xu, POMACS 2017.
+    """
+    tol = as_positive(tol, "tol", "geometric_median")
+    if as_count(max_iter, "max_iter", "geometric_median") < 1:
+        raise ValueError(f"geometric_median needs max_iter >= 1; got {max_iter}")
+    distances = squared_distances(updates)
+    products, shrunk = products_around_a_row(distances)
+    weights = median_weights(products, np.sqrt(distances.table), tol, max_iter) * shrunk
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weighted_sum(weights, updates), weights
+
+
+def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
+    """Geometric median of the means of random groups of clients.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    n_groups : int
+        1 <= n_groups <= n; 1 is the mean, n the geometric median. f liars spoil at most f groups,
+        so the guarantee needs more than 2f of them.
+    rng : numpy.random.Generator or int
+        Draws who goes with whom; the draw does not depend on the order of the clients.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n).
+
+    Source: Chen, Su and Xu, POMACS 2017, Algorithm 2.
+    """
+    groups = as_count(n_groups, "n_groups", "geometric_median_of_means")
+    rng = as_generator(rng, "geometric_median_of_means")
+
+    @rule(f"1 <= n_groups <= n, n_groups = {groups}", lambda n, f: 1 <= groups <= n)
+    def geometric_median_of_means(updates):
+        matrix = random_groups(updates, min(groups, updates.shape[1]), rng)
+        result, weights = geometric_median(matrix @ updates, return_weights=True)
+        return result, (weights[:, None, :] @ matrix)[:, 0, :]
+
+    return geometric_median_of_means(updates, return_weights=return_weights)
+
+
+@rule("n >= 1", lambda n, f: n >= 1)
+def centered_clipping(updates, radius, center=None, n_iter=1):
+    """Centered clipping: from a centre, follow each update for at most `radius`, on average.
+
+    v <- v + 1/n sum_i (x_i - v) min(1, radius / |x_i - v|), n_iter times.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    radius : float
+        In units of the updates, > 0; infinity gives the mean. One client moves v by at most
+        2 radius / n.
+    center : (d,) array_like, optional
+        Where v starts: the last answer in a training, zero by default.
+    n_iter : int
+        >= 1.
+
+    Returns
+    -------
+    (..., d) array; with `return_weights` also (..., n), proportional to the last clipping factors.
+
+    Source: Karimireddy, He and Jaggi, ICML 2021, Algorithm 2.
+    """
+    radius = as_positive(radius, "radius", "centered_clipping")
+    if as_count(n_iter, "n_iter", "centered_clipping") < 1:
+        raise ValueError(f"centered_clipping needs n_iter >= 1; got {n_iter}")
+    trials, _, d = updates.shape
+    v = _center(center, trials, d)
+    for _ in range(n_iter):
+        moved = updates if not v.any() else updates - v[:, None, :]
+        factor = clipping_factor(lengths(moved), radius)
+        v = v + weighted_sum(factor / updates.shape[1], moved)
+    return v, factor / factor.sum(axis=-1, keepdims=True)
+
+
+def _center(center, trials, d):
+    if center is None:
+        return np.zeros((trials, d))
+    center = np.asarray(center, dtype=np.float64)
+    if center.shape != (d,) or not np.isfinite(center).all():
+        raise ValueError(
+            f"centered_clipping needs a finite center of shape ({d},); got shape {center.shape}"
+        )
+    return np.broadcast_to(center, (trials, d))

@@ -1,0 +1,194 @@
+"""What may be done to the updates before a rule: mixing, bucketing, clipping.
+
+Each takes (..., n, d) and returns (..., n', d) in the same floating type. A row with NaN or
+infinity comes out as NaN, so that the rule that follows drops it and counts it against its f.
+`return_weights=True` also returns (..., n', n): how much of each client went into each row.
+"""
+
+import numpy as np
+
+from byzlib._contract import apply_rule, as_count, as_generator, as_positive, preaggregation
+from byzlib._distances import dictionary_order, squared_distances
+
+
+@preaggregation("n > f", lambda n, f: n > f)
+def nearest_neighbor_mixing(updates, f):
+    """Each update becomes the mean of the n - f updates nearest to it, itself included.
+
+    y_i = 1 / (n - f) * sum of the n - f rows x_j with the smallest |x_i - x_j|. Equal distances go
+    to the vector that comes first in the dictionary.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    f : int
+        How many clients may lie, f < n; the guarantee of the rule that follows needs n > 2f.
+
+    Returns
+    -------
+    (..., n, d) array.
+
+    Source: Allouah et al., AISTATS 2023, Algorithm 1.
+    """
+    n = updates.shape[-2]
+    distances = squared_distances(updates)
+    place = dictionary_order(distances.updates)[:, None, :]
+    # A client is its own nearest neighbour, also among others at distance zero.
+    table = np.where(np.eye(n, dtype=bool), -1.0, distances.table)
+    nearest = np.lexsort((np.broadcast_to(place, table.shape), table), axis=-1)[..., : n - f]
+    matrix = np.zeros_like(table)
+    np.put_along_axis(matrix, nearest, 1.0 / (n - f), axis=-1)
+    return matrix.astype(updates.dtype, copy=False) @ updates, matrix
+
+
+def _buckets(n, s):
+    return -(-n // s)
+
+
+def bucketing(updates, s, rng, *, return_weights=False):
+    """Means of random buckets of s clients each; the last bucket may be smaller.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    s : int
+        Clients in a bucket, 1 <= s <= n. One liar spoils one bucket, so the rule that follows
+        must be legal for ceil(n / s) rows and the same f.
+    rng : numpy.random.Generator or int
+        Draws who goes with whom, anew in each trial; the draw does not depend on the order of the
+        clients.
+
+    Returns
+    -------
+    (..., ceil(n / s), d) array.
+
+    Source: Karimireddy, He and Jaggi, ICLR 2022, Algorithm 1.
+    """
+    s = as_count(s, "s", "bucketing")
+    rng = as_generator(rng, "bucketing")
+
+    @preaggregation(f"1 <= s <= n, s = {s}", lambda n, f: 1 <= s <= n, lambda n: _buckets(n, s))
+    def bucketing(updates):
+        matrix = random_groups(updates, _buckets(updates.shape[1], s), rng, size=s)
+        return matrix @ updates, matrix
+
+    return bucketing(updates, return_weights=return_weights)
+
+
+def random_groups(updates, groups, rng, size=None):
+    """Averaging matrix (trials, groups, n) of a random division of the clients.
+
+    Groups of `size`, the last one smaller; of nearly equal size by default. Clients are shuffled
+    as vectors, not as places in the list.
+    """
+    trials, n, _ = updates.shape
+    member = np.arange(n) // size if size else np.arange(n) * groups // n
+    shuffled = rng.permuted(np.broadcast_to(member, (trials, n)), axis=-1)
+    group = np.take_along_axis(shuffled, dictionary_order(updates), axis=-1)
+    matrix = (group[:, None, :] == np.arange(groups)[:, None]).astype(updates.dtype)
+    return matrix / matrix.sum(axis=-1, keepdims=True)
+
+
+@preaggregation("n >= 1", lambda n, f: n >= 1)
+def clip_norms(updates, radius):
+    """Shorten every update that is longer than `radius` to that length: static clipping.
+
+    y_i = x_i * min(1, radius / |x_i|).
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    radius : float
+        In units of the updates, > 0.
+
+    Returns
+    -------
+    (..., n, d) array.
+    """
+    radius = as_positive(radius, "radius", "clip_norms")
+    return _shortened(updates, np.full((len(updates), 1), radius))
+
+
+@preaggregation("n > 2f", lambda n, f: n > 2 * f)
+def adaptive_clipping(updates, f):
+    """ARC: shorten the k longest updates to the length of the next, k = floor(2 (f / n) (n - f)).
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like
+    f : int
+        How many clients may lie, n > 2f; f = 0 leaves everything as it is.
+
+    Returns
+    -------
+    (..., n, d) array.
+
+    Source: Allouah et al., 2024, arXiv 2405.14432, Algorithm 2.
+    """
+    n = updates.shape[-2]
+    k = 2 * f * (n - f) // n
+    next_longest = np.sort(lengths(updates), axis=-1)[:, n - k - 1 : n - k]
+    return _shortened(updates, next_longest)
+
+
+def _shortened(updates, radius):
+    """Rows cut to length radius (trials, 1); zero rows stay, and nothing overflows on the way."""
+    factor = clipping_factor(lengths(updates), radius)
+    eye = np.eye(updates.shape[1])
+    return updates * factor[..., None].astype(updates.dtype), lambda: factor[..., None] * eye
+
+
+def clipping_factor(length, radius):
+    """min(1, radius / length), 1 for length 0."""
+    return np.where(length > radius, radius / np.where(length > 0, length, 1.0), 1.0)
+
+
+def lengths(updates):
+    """Euclidean norms of the rows in float64, right for every finite row: (trials, n)."""
+    with np.errstate(over="ignore"):
+        square = np.einsum("tnd,tnd->tn", updates, updates, dtype=np.float64)
+    length = np.sqrt(square)
+    tiny, huge = 1e-280, np.inf
+    for t, i in zip(*np.nonzero(~((square > tiny) & (square < huge))), strict=True):
+        size = np.abs(updates[t, i]).max()
+        if size > 0:
+            length[t, i] = size * np.linalg.norm(updates[t, i].astype(np.float64) / size)
+    return length
+
+
+def weighted_sum(weights, updates):
+    """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d) float64."""
+    return (weights[:, None, :].astype(updates.dtype, copy=False) @ updates)[:, 0, :]
+
+
+def compose(*steps):
+    """One rule out of pre-aggregations and a rule, applied from left to right.
+
+    Parameters
+    ----------
+    *steps : callables of (updates) or (updates, f)
+        Pre-aggregations, then a rule. Fix further parameters with `functools.partial`.
+
+    Returns
+    -------
+    A rule (updates, f, *, return_weights=False); its weights say how much each client counted.
+
+    Example: ``compose(nearest_neighbor_mixing, trimmed_mean)(updates, f)``.
+    """
+    if not steps or not all(callable(step) for step in steps):
+        raise TypeError(f"compose needs functions, a rule last; got {steps!r}")
+
+    def composed(updates, f, *, return_weights=False):
+        matrices = []
+        for step in steps:
+            updates, matrix = apply_rule(step, updates, f, return_weights)
+            matrices.append(matrix)
+        if not return_weights:
+            return updates
+        weights = matrices.pop()
+        for matrix in reversed(matrices):
+            weights = (weights[..., None, :] @ matrix)[..., 0, :]
+        return updates, weights / weights.sum(axis=-1, keepdims=True)
+
+    composed.__name__ = " then ".join(getattr(step, "func", step).__name__ for step in steps)
+    return composed
