@@ -8,7 +8,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test lab notebooks exercises
+.PHONY: help setup book test lab notebooks exercises bench
 
 # What a reader's shell holds must not change what the chapters print.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX MPLBACKEND MATPLOTLIBRC
@@ -59,6 +59,11 @@ notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03
 
 exercises: $(READY) ## derive the students' exercises into notebooks/exercises/student/
 	@$(PY) -m notebooks.derive
+
+# All cores, unlike the book; PYTHON_BENCH=../bench/bin/python where the other libraries are.
+bench: $(READY) ## time the rules beside other libraries (ONLY="median krum" SIZES="10x1000")
+	@env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY)) \
+	  -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
 
 $(READY): pyproject.toml constraints.txt
 	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \

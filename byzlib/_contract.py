@@ -12,6 +12,8 @@ import operator
 
 import numpy as np
 
+from byzlib._threads import each
+
 
 def as_updates(updates, caller):
     """`updates` as a float array (..., n, d); a clear sentence when that is impossible."""
@@ -58,7 +60,7 @@ def as_generator(rng, caller):
     return np.random.default_rng(as_count(rng, "rng", caller))
 
 
-def rule(condition, holds, name=None):
+def rule(condition, holds, name=None, split=True):
     """Make a defended rule of a function `body(updates, f, ...) -> (result, weights)`.
 
     Parameters
@@ -69,6 +71,9 @@ def rule(condition, holds, name=None):
         The same range as code. A body without a parameter f is asked with f = 0.
     name : str, optional
         What error messages call the rule; the name of the body by default.
+    split : bool
+        Whether a long stack of trials may be handed to the body in pieces; not so where it draws
+        random numbers.
 
     The body sees finite float updates of shape (trials, n, d) and a legal f. `weights` is its
     (trials, n) array, or a function that computes it, called only with `return_weights=True`.
@@ -80,7 +85,9 @@ def rule(condition, holds, name=None):
         def run(updates, spare, call, return_weights):
             *lead, n, d = updates.shape
             trials = updates.reshape(math.prod(lead), n, d)
-            result, weights = _without_broken_rows(call, trials, spare, caller, return_weights)
+            result, weights = _without_broken_rows(
+                call, trials, spare, caller, return_weights, split
+            )
             result = result.astype(updates.dtype, copy=False).reshape(*lead, d)
             return (result, weights.reshape(*lead, n)) if return_weights else result
 
@@ -106,8 +113,8 @@ def preaggregation(condition, holds, rows_out=None):
             *lead, n, d = updates.shape
             trials = updates.reshape(math.prod(lead), n, d)
             rows, matrix = _mixed(call, trials, spare, caller, rows_out, return_weights)
-            rows = rows.astype(updates.dtype, copy=False).reshape(*lead, -1, d)
-            return (rows, matrix.reshape(*lead, -1, n)) if return_weights else rows
+            rows = rows.astype(updates.dtype, copy=False).reshape(*lead, rows.shape[1], d)
+            return (rows, matrix.reshape(*lead, rows.shape[-2], n)) if return_weights else rows
 
         return _public(body, caller, condition, holds, run)
 
@@ -185,12 +192,33 @@ def all_finite(array):
         flat = array.reshape(-1) if array.flags.c_contiguous else None
         total = array.sum() if flat is None else np.dot(flat, flat)
     # A sum of finite numbers can overflow, so infinity is a suspicion only.
-    return bool(np.isfinite(total)) or bool(np.isfinite(array).all())
+    return math.isfinite(total) or bool(np.isfinite(array).all())
 
 
-def _without_broken_rows(call, trials, spare, name, return_weights):
-    """Run `call` on the finite rows of each trial, trials with equally many of them together."""
-    if all_finite(trials):
+STACK_BYTES = 1 << 22  # many small trials are worked through in stacks of this size
+
+
+def _without_broken_rows(call, trials, spare, name, return_weights, split=True):
+    """Run `call` on the finite rows of each trial; a long stack of small trials goes in pieces."""
+    count, n, d = trials.shape
+    depth = STACK_BYTES // max(1, n * d * trials.itemsize)
+    if not split or depth < 2 or depth >= count:
+        return _in_groups(call, trials, spare, name, return_weights)
+    result = np.empty((count, d), trials.dtype)
+    weights = np.zeros((count, n)) if return_weights else None
+
+    def work(part):
+        result[part], of_part = _in_groups(call, trials[part], spare, name, return_weights)
+        if return_weights:
+            weights[part] = of_part
+
+    each(work, [(slice(t, t + depth),) for t in range(0, count, depth)], trials.nbytes)
+    return result, weights
+
+
+def _in_groups(call, trials, spare, name, return_weights):
+    """Run `call` on trials with equally many broken rows together."""
+    if len(trials) and all_finite(trials):
         result, weights = call(trials)
         return result, _evaluated(weights) if return_weights else None
     result = np.empty((len(trials), trials.shape[2]), trials.dtype)
@@ -204,7 +232,7 @@ def _without_broken_rows(call, trials, spare, name, return_weights):
 
 def _mixed(call, trials, spare, name, rows_out, return_weights):
     """`_without_broken_rows` for pre-aggregations."""
-    if all_finite(trials):
+    if all_finite(trials) and len(trials):
         rows, matrix = call(trials)
         return rows, _evaluated(matrix) if return_weights else None
     parts = []
@@ -228,7 +256,7 @@ def _finite_groups(trials, spare, name):
     finite = np.isfinite(trials).all(axis=-1)
     n = trials.shape[1]
     broken = n - finite.sum(axis=-1)
-    if broken.max() > spare:
+    if broken.max(initial=0) > spare:
         raise ValueError(
             f"{name} tolerates {spare} faulty of n = {n} clients; "
             f"got {broken.max()} rows with NaN or infinity"

@@ -13,7 +13,8 @@ import numpy as np
 
 PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
 BLOCK = 4096  # columns that the slow paths hold at a time
-ENOUGH = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
+SIGMAS = 6  # of a random walk of rounding errors, for float32
+ENOUGH = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}  # relative error of an entry
 SAFE = {np.dtype(np.float32): (1e-20, 1e20), np.dtype(np.float64): (1e-180, 1e180)}
 OVERFLOW = np.sqrt(np.finfo(np.float64).max)
 NEARBY = 1e4  # a row this much longer than its distance to others is moved to the origin first
@@ -49,22 +50,29 @@ def squared_distances(updates):
     Distances
     """
     unit = np.ones(len(updates))
-    gram, table, error = _by_product(updates)
-    low, high = SAFE[updates.dtype]
-    norms = np.diagonal(gram, axis1=-1, axis2=-2)
-    typical = np.median(norms, axis=-1)
-    strange = np.flatnonzero(~((typical > low) & (typical < high)) & (norms > 0).any(axis=-1))
-    if len(strange):
-        unit[strange] = _unit(updates[strange])
-        with np.errstate(over="ignore"):
+    enough, (low, _) = ENOUGH[updates.dtype], SAFE[updates.dtype]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        gram, weight, bound = _products(updates)
+        table, margin = _expand(gram, weight, bound)
+        if margin.max() <= enough and weight.min() > low:
+            return Distances(table, margin, unit, updates, gram)
+        which = _out_of_range(updates, gram)
+        if len(which):
+            unit[which] = _unit(updates[which])
             updates = updates / unit[:, None, None].astype(updates.dtype)
-        gram[strange], table[strange], error[strange] = _by_product(updates[strange])
-    enough = ENOUGH[updates.dtype]
-    for t in np.flatnonzero(_in_doubt(table, error, enough).any(axis=(-1, -2))):
-        _mend(updates[t], table[t], error[t], enough)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(table > 0, error / table, 0.0)
-    return Distances(table, relative.max(axis=(-1, -2)), unit, updates, gram)
+            gram, weight, bound = _products(updates)
+            table, margin = _expand(gram, weight, bound)
+        for t in np.flatnonzero(~(margin <= enough)):
+            error = bound * np.add.outer(weight[t], weight[t])
+            margin[t] = _mend(updates[t], table[t], error, enough)
+    return Distances(table, margin, unit, updates, gram)
+
+
+def _out_of_range(updates, gram):
+    """Trials in which most clients' squared lengths leave the range of a float's squares."""
+    low, high = SAFE[updates.dtype]
+    typical = np.median(_diagonal(gram), axis=-1)
+    return np.flatnonzero(~((typical > low) & (typical < high)) & updates.any(axis=(-1, -2)))
 
 
 def _unit(updates):
@@ -75,42 +83,68 @@ def _unit(updates):
     return np.exp2(np.floor(np.log2(np.where(typical > 0, typical, smallest))))
 
 
-def _by_product(updates):
-    """Inner products, squared distances and the rounding bound of each, from one product."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if updates.dtype == np.float64:
-            return _expand(updates @ updates.swapaxes(-1, -2), updates.shape[-1], np.float64)
-        # Pieces of columns as a further axis in front, without a copy.
-        trials, n, d = updates.shape
-        whole = d - d % PIECE
-        pieces = updates[..., :whole].reshape(trials, n, -1, PIECE).swapaxes(1, 2)
-        gram = (pieces @ pieces.swapaxes(-1, -2)).sum(axis=1, dtype=np.float64)
-        if whole < d:
-            rest = updates[..., whole:]
-            gram += rest @ rest.swapaxes(-1, -2)
-        return _expand(gram, min(d, PIECE), np.float32)
+def _products(updates):
+    """X X^T of each trial in float64, and (w, b): |x_i - x_j|^2 from it is off by b (w_i + w_j).
+
+    float64: the d additions of a product round by eps/2 each, and three products meet in a
+    distance, so b = d eps and w = |x|^2. float32: the columns are multiplied in pieces. Within a
+    piece the errors walk at random (Higham and Mary, SIAM J. Sci. Comput. 2019), b = 6 sqrt(PIECE)
+    eps, and the walks of the pieces are independent, w^2 = sum over pieces of |x|^4.
+    """
+    trials, n, d = updates.shape
+    eps = np.finfo(updates.dtype).eps
+    if updates.dtype == np.float64:
+        gram = updates @ updates.swapaxes(-1, -2)
+        return gram, _diagonal(gram), (d + 4) * eps
+    if d <= 4 * PIECE:
+        gram = (updates @ updates.swapaxes(-1, -2)).astype(np.float64)
+        return gram, _diagonal(gram), SIGMAS * np.sqrt(d) * eps
+    whole = d - d % PIECE
+    # Pieces of columns as a further axis, without a copy.
+    pieces = updates[..., :whole].reshape(trials, n, -1, PIECE).swapaxes(1, 2)
+    parts = pieces @ pieces.swapaxes(-1, -2)
+    gram = parts.sum(axis=1, dtype=np.float64)
+    square = (_diagonal(parts).astype(np.float64) ** 2).sum(axis=1)
+    if whole < d:
+        rest = (updates[..., whole:] @ updates[..., whole:].swapaxes(-1, -2)).astype(np.float64)
+        gram += rest
+        square += _diagonal(rest) ** 2
+    return gram, np.sqrt(square), SIGMAS * np.sqrt(PIECE) * eps
 
 
-def _expand(gram, steps, dtype):
-    """|x|^2 + |y|^2 - 2 x.y from a table of products whose sums were rounded `steps` times."""
-    norms = np.diagonal(gram, axis1=-1, axis2=-2)
-    both = norms[..., :, None] + norms[..., None, :]
-    table = both - (gram + gram.swapaxes(-1, -2))
-    # Each product of rows is off by at most steps * eps/2 * |x||y|, and 2|x||y| <= |x|^2 + |y|^2.
-    error = (steps + 4) * np.finfo(dtype).eps * both
-    diagonal = np.arange(gram.shape[-1])
-    table[..., diagonal, diagonal] = error[..., diagonal, diagonal] = 0.0
-    return gram, table, error
+def _expand(gram, weight, bound):
+    """|x|^2 + |y|^2 - 2 x.y, and a bound on the relative error of each trial's entries."""
+    norms = _diagonal(gram)
+    table = norms[:, :, None] + norms[:, None, :]
+    share = weight[:, :, None] + weight[:, None, :]
+    table -= gram
+    table -= gram.swapaxes(-1, -2)
+    # An entry that rounding made negative is all error.
+    share /= np.abs(_with_diagonal(table, np.inf))
+    _with_diagonal(table, 0.0)
+    trials, n, _ = table.shape
+    return table, bound * share.reshape(trials, n * n).max(axis=1)
+
+
+def _diagonal(table):
+    return np.diagonal(table, axis1=-1, axis2=-2)
+
+
+def _with_diagonal(table, value):
+    """Fill the diagonals of (trials, n, n), in place."""
+    trials, n, _ = table.shape
+    table.reshape(trials, n * n)[:, :: n + 1] = value
+    return table
 
 
 def _in_doubt(table, error, enough):
     """Entries whose bound is too large for them, or not a number at all."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return ~(error <= enough * table) & ~((error == 0) & (table == 0)) | ~np.isfinite(error)
+    return ~(error <= enough * table) & ~((error == 0) & (table == 0)) | ~np.isfinite(error)
 
 
 def _mend(rows, table, error, enough):
-    """Replace the doubtful entries of one trial, in place."""
+    """Replace the doubtful entries of one trial, in place; the margin that is left."""
+    np.fill_diagonal(error, 0.0)
     size = np.abs(rows).max(axis=1).astype(np.float64)
     large, small = np.maximum.outer(size, size), np.minimum.outer(size, size)
     beyond = (large / 2 > OVERFLOW) & (small <= large / 2)
@@ -123,43 +157,51 @@ def _mend(rows, table, error, enough):
         # A row of median size is not one that liars have put far away.
         centre = near[np.argsort(size[near], kind="stable")[len(near) // 2]]
         near = np.union1d(np.flatnonzero(doubt[centre]), centre)
-        _, part, bound = _moved_product(rows, near, centre)
+        part, bound = _moved_distances(rows, near, centre)
         square = np.ix_(near, near)
         better = ~(error[square] <= bound)
         table[square] = np.where(better, part, table[square])
         error[square] = np.where(better, bound, error[square])
     doubt = _in_doubt(table, error, enough)
-    for i in np.flatnonzero(doubt.any(axis=1)):
-        others = np.flatnonzero(doubt[i])
-        table[i, others] = table[others, i] = by_subtraction(rows, i, others)
-        error[i, others] = error[others, i] = doubt[others, i] = 0.0
+    left = np.flatnonzero(doubt.any(axis=1))
+    table[left] = np.where(doubt[left], by_subtraction(rows, left), table[left])
+    error[doubt] = 0.0
+    return np.where(table > 0, error / table, 0.0).max()
 
 
-def _moved_product(rows, near, centre, shrink=None):
-    """`_by_product` of some rows of one trial in float64, with the centre row as the origin."""
-    gram = np.zeros((len(near), len(near)))
-    shrink = np.ones(len(near)) if shrink is None else shrink
-    with np.errstate(over="ignore", invalid="ignore"):
-        for c in range(0, rows.shape[1], BLOCK):
-            block = rows[near, c : c + BLOCK].astype(np.float64, copy=False)
-            block = (block - rows[centre, c : c + BLOCK]) * shrink[:, None]
-            gram += block @ block.T
-        return _expand(gram, BLOCK + rows.shape[1] // BLOCK, np.float64)
+def _moved_distances(rows, near, centre):
+    """Table and error among some rows of one trial, with the centre row as the origin."""
+    gram = _moved_products(rows[near], rows[centre])[None]
+    weight, bound = _diagonal(gram), (BLOCK + len(rows) + 4) * np.finfo(np.float64).eps
+    table, _ = _expand(gram, weight, bound)
+    return table[0], bound * np.add.outer(weight[0], weight[0])
 
 
-def by_subtraction(rows, i, others):
-    """|x_i - x_j|^2 for j in others, subtracted first: (n, d) -> (len(others),) float64."""
-    total = np.zeros(len(others))
+def _moved_products(rows, centre, factor=None):
+    """(X - c)(X - c)^T in float64, a block of columns at a time; rows times `factor` if given."""
+    gram = np.zeros((len(rows), len(rows)))
+    for c in range(0, rows.shape[1], BLOCK):
+        block = np.subtract(rows[:, c : c + BLOCK], centre[c : c + BLOCK], dtype=np.float64)
+        if factor is not None:
+            block *= factor[:, None]
+        gram += block @ block.T
+    return gram
+
+
+def by_subtraction(rows, which):
+    """|x_i - x_j|^2 for i in `which` and all j, subtracted first: (n, d) -> (len(which), n)."""
+    total = np.zeros((len(which), len(rows)))
     with np.errstate(over="ignore"):
         for c in range(0, rows.shape[1], BLOCK):
-            part = slice(c, c + BLOCK)
-            difference = np.subtract(rows[others, part], rows[i, part], dtype=np.float64)
-            total += np.einsum("jk,jk->j", difference, difference)
+            block = rows[:, c : c + BLOCK].astype(np.float64, copy=False)
+            for line, i in zip(total, which, strict=True):
+                difference = block - block[i]
+                line += np.einsum("jk,jk->j", difference, difference)
     return total
 
 
 def products_around_a_row(distances):
-    """Inner products (x_i - c).(x_j - c) around a row c of middling length, for each trial.
+    """Inner products (x_i - c).(x_j - c) around a row c in the crowd, for each trial.
 
     Returns
     -------
@@ -170,27 +212,26 @@ def products_around_a_row(distances):
     trials, n, _ = updates.shape
     products, shrunk = np.empty((trials, n, n)), np.ones((trials, n))
     for t in range(trials):
-        G, norms = gram[t], np.diagonal(gram[t])
-        c = np.argsort(norms, kind="stable")[n // 2]
-        if (
-            np.isfinite(norms).all()
-            and (norms[c] <= NEARBY * np.delete(distances.table[t, c], c)).all()
-        ):
-            products[t] = G - G[c] - G[:, c : c + 1] + G[c, c]
-        else:
-            size = np.abs(updates[t]).max(axis=1).astype(np.float64)
-            with np.errstate(over="ignore"):
-                shrunk[t] = np.minimum(1.0, REACH * np.median(size) / np.maximum(size, 1e-300))
-            products[t], _, _ = _moved_product(updates[t], np.arange(n), c, shrunk[t])
+        G, far = gram[t], np.sqrt(distances.table[t])
+        # The row of the smallest sum of distances, far ones capped lest they drown the sum.
+        c = np.minimum(far, 1e8 * np.median(far, axis=1).min()).sum(axis=1).argmin()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            near = np.sqrt(G[c, c] / NEARBY) <= np.delete(far[c], c)
+            if np.isfinite(G).all() and near.all():
+                products[t] = G - G[c] - G[:, c : c + 1] + G[c, c]
+            else:
+                size = np.abs(updates[t]).max(axis=1).astype(np.float64)
+                reach = np.median(size) / np.maximum(size, 1e-300)
+                shrunk[t] = np.where(reach < 1 / REACH, reach * REACH, 1.0)
+                products[t] = _moved_products(updates[t], updates[t, c], shrunk[t])
     return products, shrunk
 
 
 def nearest_sum(table, k):
     """Sum of each client's k smallest squared distances to others: (..., n, n) -> (..., n)."""
-    n = table.shape[-1]
-    others = np.where(np.eye(n, dtype=bool), np.inf, table)
-    with np.errstate(over="ignore"):
-        return np.sort(others, axis=-1)[..., :k].sum(axis=-1)
+    # Nobody is nearer to a client than itself, at distance 0, which adds nothing.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sort(table, axis=-1)[..., : k + 1] @ np.ones(k + 1)
 
 
 def share_of_lowest(distances, k, m, alive=None):
@@ -206,25 +247,23 @@ def share_of_lowest(distances, k, m, alive=None):
     scores = nearest_sum(table, k)
     if alive is not None:
         scores[~alive] = np.inf
-    cut = np.partition(scores, m - 1, axis=-1)[:, m - 1 : m]
-    slack = 3 * distances.margin[:, None] * np.where(np.isfinite(cut), cut, 0.0)
-    chosen = scores <= cut + slack
+    cut = np.sort(scores, axis=-1)[:, m - 1 : m]
+    chosen = scores <= cut * (1 + 3 * distances.margin[:, None])
+    if alive is not None:
+        chosen &= alive
+    if np.count_nonzero(chosen) == m * len(chosen):
+        return chosen / m
     for t in np.flatnonzero(chosen.sum(axis=-1) > m):
         here = np.arange(len(scores[t])) if alive is None else np.flatnonzero(alive[t])
-        rows, near = (
-            distances.updates[t],
-            here[(chosen[t] & (scores[t] >= cut[t] - slack[t]))[here]],
-        )
+        sure = scores[t] < cut[t] * (1 - 3 * distances.margin[t])
+        rows, near = distances.updates[t], here[(chosen[t] & ~sure)[here]]
         order = dictionary_order(rows[None])[0]
-        exact = {i: _exact_score(rows, i, here, k) for i in near}
+        with np.errstate(over="ignore"):
+            sums = np.sort(by_subtraction(rows, near)[:, here], axis=1)[:, : k + 1].sum(axis=1)
+        exact = dict(zip(near, sums, strict=True))
         in_order = sorted(near, key=lambda i: (exact[i], order[i]))
         chosen[t, in_order[m - chosen[t].sum() :]] = False
     return chosen / m
-
-
-def _exact_score(rows, i, here, k):
-    with np.errstate(over="ignore"):
-        return np.sort(by_subtraction(rows, i, here[here != i]))[:k].sum()
 
 
 def dictionary_order(updates):

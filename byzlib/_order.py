@@ -3,20 +3,18 @@
 Few clients are sorted by a network: a fixed list of "the smaller of these two rows, the larger of
 those two", each one vectorised call over a block of columns, and only such as the wanted ranks
 depend on. Many clients are turned, a block of columns at a time, so that each column lies in one
-piece, and sorted there. Blocks stay in the cache and are shared by two threads, because NumPy lets
-go of Python's lock inside; the environment variable BYZLIB_THREADS=1 turns the threads off.
+piece, and sorted there. Blocks stay in the cache and are shared by two threads.
 """
 
 import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-THREADS = max(1, int(os.environ.get("BYZLIB_THREADS", min(2, os.cpu_count() or 1))))
+from byzlib._contract import all_finite
+from byzlib._threads import each
+
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 BLOCK_BYTES = 1 << 20  # large against the cost of a call, small against a third-level cache
-SMALL_BYTES = 1 << 21  # below, handing blocks to threads costs more than it saves
 
 
 def mean_of_ranks(updates, low, high):
@@ -45,8 +43,11 @@ def mean_of_ranks(updates, low, high):
 
 
 def for_each_block(work, updates):
-    """Call work(trials, columns) on slices that together cover updates, two at a time."""
+    """Call work(trials, columns) on slices that together cover updates."""
     trials, n, d = updates.shape
+    if updates.nbytes <= BLOCK_BYTES:
+        work(slice(trials), slice(d))
+        return
     width = max(1, BLOCK_BYTES // (n * updates.itemsize))
     depth = max(1, width // d)
     blocks = [
@@ -54,21 +55,12 @@ def for_each_block(work, updates):
         for t in range(0, trials, depth)
         for c in range(0, d, width)
     ]
-    if THREADS == 1 or updates.nbytes < SMALL_BYTES:
-        for block in blocks:
-            work(*block)
-    else:
-        list(_pool().map(work, *zip(*blocks, strict=True)))
-
-
-@functools.cache
-def _pool():
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="byzlib")
+    each(work, blocks, updates.nbytes)
 
 
 def _by_sort(block, low, high):
     """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
-    turned = np.ascontiguousarray(block.swapaxes(-1, -2))
+    turned = np.array(block.swapaxes(-1, -2), order="C")
     turned.sort(axis=-1)
     kept = turned[..., low:high]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -96,9 +88,13 @@ def _by_network(block, low, high):
 def _mean(total, count, lowest, highest, values):
     """total / count, kept between the extremes, which rounding or overflow could leave."""
     total /= count
-    if not np.isfinite(total).all():
-        total = sum(np.divide(value, count, dtype=np.float64) for value in values())
-    return np.clip(total, lowest, highest, out=total) if count > 2 else total
+    if not all_finite(total):
+        with np.errstate(over="ignore"):
+            total = sum(np.divide(value, count, dtype=np.float64) for value in values())
+    if count > 2:
+        np.maximum(total, lowest, out=total)
+        np.minimum(total, highest, out=total)
+    return total
 
 
 @functools.lru_cache(maxsize=256)
@@ -167,38 +163,45 @@ def _merge_exchange(n):
         p >>= 1
 
 
-def mean_near_median(updates, count):
+def mean_near_median(updates, count, rows=None):
     """Mean of the `count` values nearest the median of each coordinate: (trials, d).
 
-    Nearest in |x - median|, the smaller value first where two are equally near.
+    Nearest in |x - median|, the smaller value first where two are equally near. `rows` (trials, m)
+    picks m clients of each trial, all by default.
     """
     result = np.empty((updates.shape[0], updates.shape[2]), updates.dtype)
 
     def work(which, columns):
-        kept, inside = _near_median(updates[which, :, columns], count)
+        ordered, start = _near_median(_picked(updates, rows, which, columns), count)
+        flat, n = ordered.reshape(-1), ordered.shape[-1]
+        first = np.arange(0, flat.size, n) + start.reshape(-1)
+        edges = np.column_stack([first, first + count]).reshape(-1)
         with np.errstate(over="ignore", invalid="ignore"):
-            total = np.where(inside, kept, 0.0).sum(axis=-1, dtype=np.float64)
-        lowest = np.where(inside, kept, np.inf).min(axis=-1)
-        highest = np.where(inside, kept, -np.inf).max(axis=-1)
-        parts = (np.where(inside[..., r], kept[..., r], 0.0) for r in range(kept.shape[-1]))
-        result[which, columns] = _mean(total, count, lowest, highest, lambda: parts)
+            total = np.add.reduceat(flat, edges[edges < flat.size], dtype=np.float64)[::2]
+        windows = (flat[first + r] for r in range(count))
+        mean = _mean(total, count, flat[first], flat[first + count - 1], lambda: windows)
+        result[which, columns] = mean.reshape(start.shape)
 
     for_each_block(work, updates)
     return result
 
 
+def _picked(updates, rows, which, columns):
+    block = updates[which, :, columns]
+    return block if rows is None else np.take_along_axis(block, rows[which][..., None], axis=1)
+
+
 def _near_median(block, count):
-    """Sorted columns (trials, columns, n), and which of their values are nearest the median."""
-    ordered = np.sort(np.ascontiguousarray(block.swapaxes(-1, -2)), axis=-1)
+    """Sorted columns (trials, columns, n), and where the values nearest the median start."""
+    ordered = np.array(block.swapaxes(-1, -2), order="C")
+    ordered.sort(axis=-1)
     n = ordered.shape[-1]
     with np.errstate(over="ignore"):
-        middle = ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2
-        left = middle[..., None] - ordered[..., : n - count]
-        right = ordered[..., count:] - middle[..., None]
-    # The nearest values stand side by side; the window moves right while that brings it nearer.
-    start = (left > right).sum(axis=-1, keepdims=True)
-    rank = np.arange(n)
-    return ordered, (rank >= start) & (rank < start + count)
+        middle = (ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2)[..., None]
+        # They stand side by side; the window moves right while that brings it nearer.
+        return ordered, (middle - ordered[..., : n - count] > ordered[..., count:] - middle).sum(
+            axis=-1
+        )
 
 
 def share_of_ranks(updates, low, high):
@@ -210,9 +213,9 @@ def share_near_median(updates, count):
     """How much of `mean_near_median` each client supplied: (trials, n), summing to 1."""
 
     def kept(block):
-        ordered, inside = _near_median(block, count)
-        values = ordered[inside].reshape(*ordered.shape[:-1], count)
-        return values.swapaxes(-1, -2)
+        ordered, start = _near_median(block, count)
+        window = start[..., None] + np.arange(count)
+        return np.take_along_axis(ordered, window, axis=-1).swapaxes(-1, -2)
 
     return _share(updates, kept)
 

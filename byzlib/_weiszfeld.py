@@ -8,6 +8,8 @@ import warnings
 
 import numpy as np
 
+FAR = 1e20  # a row this much farther than most pulls as from infinity
+
 
 def median_weights(products, length, tol, max_iter):
     """Weights of the geometric median of each trial.
@@ -27,37 +29,77 @@ def median_weights(products, length, tol, max_iter):
     (trials, n) array, summing to 1. Warns if a trial did not converge.
     """
     trials, n, _ = products.shape
-    result = np.full((trials, n), 1.0 / n)
-    descend = []
+    result, descend = np.empty((trials, n)), []
     for t in range(trials):
-        medoid = length[t].sum(axis=1).argmin()
-        if (held := _on_a_line(length[t])) is not None:
-            result[t] = held
-        elif _optimal_at(products[t], length[t], medoid):
-            equal = length[t, medoid] == 0
-            result[t] = equal / equal.sum()
-        else:
+        held = _between_two_rows(products[t], length[t]) if n % 2 == 0 else None
+        if held is None:
+            held = _at_a_row(products[t], length[t])
+        if held is None:
             descend.append(t)
+        else:
+            result[t] = held
     if descend:
-        size = np.median(
-            length[descend].min(axis=-1, where=length[descend] > 0, initial=np.inf), -1
-        )
-        result[descend] = _descend(products[descend], size, tol, max_iter)
+        length = length[descend]
+        size = np.median(length.min(axis=-1, where=length > 0, initial=np.inf), axis=-1)
+        # From among the crowd: rows with many others near.
+        start = 1 / np.maximum(np.median(length, axis=-1), 1e-3 * size[:, None])
+        start /= start.sum(axis=-1, keepdims=True)
+        result[descend] = _descend(products[descend], start, size, tol, max_iter)
     return result
 
 
-def _on_a_line(length):
-    """Weights when all rows lie on one line: the middle one, or half of each of the middle two."""
-    n = len(length)
-    a, b = np.unravel_index(length.argmax(), length.shape)
-    place = length[a]
-    if not np.allclose(place + length[b], length[a, b], rtol=1e-12, atol=0):
+def drawn_near(products, shrunk):
+    """Rows farther than `FAR` times most others drawn towards the origin of K, on their line to it.
+
+    The pull of such a row has the same direction from everywhere in the crowd, and K keeps within
+    the digits of a float. Returns the new K and the factors, multiplied with those before.
+    """
+    far = np.sqrt(np.diagonal(products, axis1=-1, axis2=-2))
+    typical = np.median(far, axis=-1, keepdims=True)
+    beyond = (far / FAR > typical) & (typical > 0)
+    factor = np.where(beyond, FAR * typical / np.where(beyond, far, 1.0), 1.0)
+    return products * factor[:, :, None] * factor[:, None, :], shrunk * factor
+
+
+def lengths_between(products, table, drawn_near):
+    """Distances between rows: from the table, but from K for rows drawn near in K: (trials, n, n).
+
+    Such a row is so far from all others that K tells the distance to the last digit.
+    """
+    squares = np.diagonal(products, axis1=-1, axis2=-2)
+    seen_in_K = squares[:, :, None] + squares[:, None, :] - 2 * products
+    either = drawn_near[:, :, None] | drawn_near[:, None, :]
+    return np.sqrt(np.where(either, np.maximum(seen_in_K, 0.0), table))
+
+
+def _between_two_rows(products, length):
+    """Half of each of the middle two, if they differ and all rows lie on one line; else None.
+
+    On a line the inequality of Cauchy and Schwarz is an equality for every pair of rows.
+    """
+    far = np.sqrt(np.diagonal(products))
+    if (np.abs(products) < (1 - 1e-11) * np.multiply.outer(far, far)).any():
         return None
-    order = np.argsort(place, kind="stable")
-    held = np.zeros(n)
-    held[order[(n - 1) // 2]] += 0.5
-    held[order[n // 2]] += 0.5
-    return held
+    ordered = np.argsort(products[far.argmax()], kind="stable")
+    below, above = ordered[len(ordered) // 2 - 1 : len(ordered) // 2 + 1]
+    if length[below, above] == 0:
+        return None
+    equal = np.stack([length[below] == 0, length[above] == 0])
+    return (equal / equal.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def _at_a_row(products, length):
+    """Weights when a row is the median, equal rows sharing it; else None.
+
+    Such a row has the smallest sum of distances. Far-away rows drown that sum in rounding, so all
+    whose sums are close are tried.
+    """
+    total = length.sum(axis=1)
+    for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
+        if _optimal_at(products, length, i):
+            equal = length[i] == 0
+            return equal / equal.sum()
+    return None
 
 
 def _optimal_at(products, length, i):
@@ -68,69 +110,80 @@ def _optimal_at(products, length, i):
     away = length[i] > 0
     from_i = products - products[i] - products[:, i : i + 1] + products[i, i]
     pull = 1.0 / length[i, away]
-    return pull @ from_i[np.ix_(away, away)] @ pull <= (~away).sum() ** 2
+    units = pull[:, None] * from_i[np.ix_(away, away)] * pull
+    return units.sum() <= (~away).sum() ** 2
 
 
-def _descend(products, size, tol, max_iter):
-    """Newton's method on F(z) = sum_i |z - x_i|, with Weiszfeld's step where that is better."""
-    trials, n, _ = products.shape
-    squares = np.diagonal(products, axis1=-1, axis2=-2)
-    w = np.full((trials, n), 1.0 / n)
-    active = np.arange(trials)
-    for iteration in range(max_iter):
-        K, sq = products[active], squares[active]
-        distance, inner = _distances(K, sq, w[active])
-        slow = _step(w[active], distance, np.ones_like(distance))
-        step = slow
-        if iteration >= 3:
-            fast = _step(w[active], distance, _newton(K, sq, w[active], distance, inner))
-            # Near the end the two sums agree to the last digit, and Newton's step is the better.
-            good = _sum(K, sq, w[active] + fast) <= (1 + 1e-13) * _sum(K, sq, w[active] + slow)
-            step = np.where(good[:, None], fast, slow)
-        w[active] += step
-        moved = np.sqrt(np.maximum(np.einsum("ti,tij,tj->t", step, K, step), 0.0))
-        active = active[~(moved <= tol * size[active])]
+def _descend(products, w, size, tol, max_iter):
+    """Newton's method on F(z) = sum_i |z - x_i|, with Weiszfeld's step where that fails."""
+    squares, active = np.diagonal(products, axis1=-1, axis2=-2), np.arange(len(products))
+    for _ in range(max_iter):
+        K, sq, here = products[active], squares[active], w[active]
+        distance, inner = _distances(K, sq, here)
+        new = _moved(here, distance, _newton(K, here, distance, inner))
+        moved, gain = _progress(K, here, new, distance)
+        # Near the end all is rounding, and Newton's step is still the better.
+        worse = ~(gain.sum(axis=-1) <= 1e-13 * np.abs(gain).sum(axis=-1))
+        if worse.any():
+            new[worse] = _moved(here[worse], distance[worse], 1.0)
+            moved[worse], _ = _progress(K[worse], here[worse], new[worse], distance[worse])
+        w[active] = new
+        going = ~(moved <= tol * size[active])
+        active, moved = active[going], moved[going]
         if not len(active):
             return w
     warnings.warn(
-        f"geometric_median: {len(active)} of {trials} trials moved by more than {tol:g} of their "
-        f"size ({(moved[moved > 0] / size[active].max()).max():.1e}) after {max_iter} steps",
+        f"geometric_median: after {max_iter} steps, max_iter, {len(active)} trials still moved "
+        f"by more than {tol:g} of their size, by up to {(moved / size[active]).max():.1e}",
         RuntimeWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     return w
 
 
 def _distances(K, squares, w):
     """|z - x_i| for z = sum w_i x_i, and z.x_i around the origin of K: (trials, n) each."""
-    inner = np.einsum("tij,tj->ti", K, w)
-    square = squares - 2 * inner + np.einsum("ti,ti->t", w, inner)[:, None]
-    floor = 1e-30 * squares.max(axis=-1, keepdims=True)
-    return np.sqrt(np.maximum(square, floor)), inner
+    inner = (K @ w[..., None])[..., 0]
+    zz = (w * inner).sum(axis=-1, keepdims=True)
+    floor = 1e-30 * (squares + np.abs(zz)) + np.finfo(np.float64).tiny
+    return np.sqrt(np.maximum(squares - 2 * inner + zz, floor)), inner
 
 
-def _sum(K, squares, w):
-    return _distances(K, squares, w)[0].sum(axis=-1)
+def _progress(K, w, new, distance):
+    """How far z moves, and by how much each distance from it grows.
 
-
-def _step(w, distance, y):
-    """Change of the weights when z moves by -(1/A) sum_i y_i (z - x_i) / |z - x_i|.
-
-    A = sum_i 1 / |z - x_i|. With y = 1 this is Weiszfeld's step.
+    |z + s - x|^2 - |z - x|^2 = 2 s.(z - x) + |s|^2, so that no large distances are subtracted.
     """
-    pull = y / distance
-    return (pull - pull.sum(axis=-1, keepdims=True) * w) / (1 / distance).sum(-1, keepdims=True)
+    step = new - w
+    along = (K @ step[..., None])[..., 0]
+    square = np.maximum((step * along).sum(axis=-1, keepdims=True), 0.0)
+    growth = 2 * ((w * along).sum(axis=-1, keepdims=True) - along) + square
+    return np.sqrt(square)[:, 0], growth / (
+        distance + np.sqrt(np.maximum(distance**2 + growth, 0.0))
+    )
 
 
-def _newton(K, squares, w, distance, inner):
-    """The y of `_step` that makes it Newton's: y = 1 + (A diag(r) - S)^-1 S 1.
+def _moved(w, distance, y):
+    """Weights after z moves by -(1/A) sum_i y_i (z - x_i) / |z - x_i|.
+
+    A = sum_i 1 / |z - x_i|. With y = 1 this is Weiszfeld's step, and w becomes 1 / (A |z - x_i|).
+    Weights are not subtracted from each other, so that the small one of a far row is exact.
+    """
+    pull = y / distance / (1 / distance).sum(axis=-1, keepdims=True)
+    return w * (1 - pull.sum(axis=-1, keepdims=True)) + pull
+
+
+def _newton(K, w, distance, inner):
+    """The y of `_moved` that makes it Newton's: y = 1 + (A diag(r) - S)^-1 S 1.
 
     r_i = |z - x_i|, and S holds the inner products of the unit vectors (z - x_i) / r_i; this is
     the Hessian A I - sum_i u_i u_i^T / r_i inverted by Woodbury's identity.
     """
-    zz = np.einsum("ti,ti->t", w, inner)[:, None, None]
-    S = (K - inner[:, :, None] - inner[:, None, :] + zz) / distance[:, :, None] / distance[:, None]
-    A = (1 / distance).sum(axis=-1)
-    M = A[:, None, None] * distance[:, :, None] * np.eye(K.shape[-1]) - S
-    M += 1e-14 * np.trace(M, axis1=-1, axis2=-2)[:, None, None] * np.eye(K.shape[-1])
-    return 1 + np.linalg.solve(M, S.sum(axis=-1)[..., None])[..., 0]
+    zz = (w * inner).sum(axis=-1)[:, None, None]
+    S = K - inner[:, :, None] - inner[:, None, :] + zz
+    S /= distance[:, :, None]
+    S /= distance[:, None, :]
+    M, n = -S, K.shape[-1]
+    A = (1 / distance).sum(axis=-1, keepdims=True)
+    M.reshape(len(M), n * n)[:, :: n + 1] += (1 + 1e-14) * A * distance
+    return 1 + np.linalg.solve(M, S.sum(axis=-1, keepdims=True))[..., 0]

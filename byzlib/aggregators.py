@@ -22,7 +22,7 @@ from byzlib.preaggregators import (
     clip_norms,
     compose,
     nearest_neighbor_mixing,
-    weighted_sum,
+    weighted_mean,
 )
 
 __all__ = [
@@ -98,9 +98,9 @@ def krum(updates, f):
 
     Source: Blanchard et al., NeurIPS 2017, section 4 and Proposition 4.2.
     """
-    n = updates.shape[-2]
+    trials, n, _ = updates.shape
     weights = share_of_lowest(squared_distances(updates), n - f - 2, m=1)
-    return weighted_sum(weights, updates), weights
+    return updates[np.arange(trials), weights.argmax(axis=-1)], weights
 
 
 def krum_scores(updates, f):
@@ -141,8 +141,9 @@ def multi_krum(updates, f, m=None):
     m = n - f if m is None else as_count(m, "m", "multi_krum")
     if not 1 <= m <= n - f:
         raise ValueError(f"multi_krum needs 1 <= m <= n - f; got m = {m}, n = {n}, f = {f}")
-    weights = share_of_lowest(squared_distances(updates), n - f - 2, m)
-    return weighted_sum(weights, updates), weights
+    distances = squared_distances(updates)
+    weights = share_of_lowest(distances, n - f - 2, m)
+    return weighted_mean(weights, updates, distances), weights
 
 
 @rule("n > 2f", lambda n, f: n > 2 * f)
@@ -219,14 +220,14 @@ def bulyan(updates, f):
         alive &= winner == 0
     # n - 2f winners per trial; dead ones are those chosen.
     chosen = np.nonzero(~alive)[1].reshape(trials, n - 2 * f)
-    selected = np.take_along_axis(updates, chosen[..., None], axis=1)
 
     def weights():
+        selected = np.take_along_axis(updates, chosen[..., None], axis=1)
         share = np.zeros((trials, n))
         np.put_along_axis(share, chosen, share_near_median(selected, n - 4 * f), axis=1)
         return share
 
-    return mean_near_median(selected, n - 4 * f), weights
+    return mean_near_median(updates, n - 4 * f, chosen), weights
 
 
 @rule("n > 2f", lambda n, f: n > 2 * f)
@@ -284,7 +285,7 @@ def minimum_diameter_average(updates, f):
                 f"n = {n}, f = {f} has {math.comb(n, f):.1e} subsets"
             )
         weights[t, members] = 1.0 / (n - f)
-    return weighted_sum(weights, updates), weights
+    return weighted_mean(weights, updates, distances), weights
 
 
 RULES = {

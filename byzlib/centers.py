@@ -7,8 +7,14 @@ import numpy as np
 
 from byzlib._contract import as_count, as_generator, as_positive, rule
 from byzlib._distances import products_around_a_row, squared_distances
-from byzlib._weiszfeld import median_weights
-from byzlib.preaggregators import clipping_factor, lengths, random_groups, weighted_sum
+from byzlib._weiszfeld import drawn_near, lengths_between, median_weights
+from byzlib.preaggregators import (
+    clipping_factor,
+    lengths,
+    random_groups,
+    weighted_mean,
+    weighted_sum,
+)
 
 
 @rule("n >= 1", lambda n, f: n >= 1)
@@ -38,9 +44,11 @@ def geometric_median(updates, tol=1e-10, max_iter=1000):
         raise ValueError(f"geometric_median needs max_iter >= 1; got {max_iter}")
     distances = squared_distances(updates)
     products, shrunk = products_around_a_row(distances)
-    weights = median_weights(products, np.sqrt(distances.table), tol, max_iter) * shrunk
+    products, shrunk = drawn_near(products, shrunk)
+    length = lengths_between(products, distances.table, shrunk < 1)
+    weights = median_weights(products, length, tol, max_iter) * shrunk
     weights /= weights.sum(axis=-1, keepdims=True)
-    return weighted_sum(weights, updates), weights
+    return weighted_mean(weights, updates, distances), weights
 
 
 def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
@@ -64,7 +72,7 @@ def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
     groups = as_count(n_groups, "n_groups", "geometric_median_of_means")
     rng = as_generator(rng, "geometric_median_of_means")
 
-    @rule(f"1 <= n_groups <= n, n_groups = {groups}", lambda n, f: 1 <= groups <= n)
+    @rule(f"1 <= n_groups <= n, n_groups = {groups}", lambda n, f: 1 <= groups <= n, split=False)
     def geometric_median_of_means(updates):
         matrix = random_groups(updates, min(groups, updates.shape[1]), rng)
         result, weights = geometric_median(matrix @ updates, return_weights=True)
@@ -103,7 +111,8 @@ def centered_clipping(updates, radius, center=None, n_iter=1):
     v = _center(center, trials, d)
     for _ in range(n_iter):
         moved = updates if not v.any() else updates - v[:, None, :]
-        factor = clipping_factor(lengths(moved), radius)
+        length, unit = lengths(moved)
+        factor = clipping_factor(length, radius / unit)
         v = v + weighted_sum(factor / updates.shape[1], moved)
     return v, factor / factor.sum(axis=-1, keepdims=True)
 

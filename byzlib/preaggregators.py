@@ -10,6 +10,8 @@ import numpy as np
 from byzlib._contract import apply_rule, as_count, as_generator, as_positive, preaggregation
 from byzlib._distances import dictionary_order, squared_distances
 
+BEYOND = 2.0**100  # unit of norms that are too large for a float
+
 
 @preaggregation("n > f", lambda n, f: n > f)
 def nearest_neighbor_mixing(updates, f):
@@ -38,7 +40,7 @@ def nearest_neighbor_mixing(updates, f):
     nearest = np.lexsort((np.broadcast_to(place, table.shape), table), axis=-1)[..., : n - f]
     matrix = np.zeros_like(table)
     np.put_along_axis(matrix, nearest, 1.0 / (n - f), axis=-1)
-    return matrix.astype(updates.dtype, copy=False) @ updates, matrix
+    return weighted_means(matrix, updates, distances.table), matrix
 
 
 def _buckets(n, s):
@@ -106,7 +108,8 @@ def clip_norms(updates, radius):
     (..., n, d) array.
     """
     radius = as_positive(radius, "radius", "clip_norms")
-    return _shortened(updates, np.full((len(updates), 1), radius))
+    length, unit = lengths(updates)
+    return _shortened(updates, length, radius / unit)
 
 
 @preaggregation("n > 2f", lambda n, f: n > 2 * f)
@@ -127,13 +130,14 @@ def adaptive_clipping(updates, f):
     """
     n = updates.shape[-2]
     k = 2 * f * (n - f) // n
-    next_longest = np.sort(lengths(updates), axis=-1)[:, n - k - 1 : n - k]
-    return _shortened(updates, next_longest)
+    length, _ = lengths(updates)
+    next_longest = np.sort(length, axis=-1)[:, n - k - 1 : n - k]
+    return _shortened(updates, length, next_longest)
 
 
-def _shortened(updates, radius):
-    """Rows cut to length radius (trials, 1); zero rows stay, and nothing overflows on the way."""
-    factor = clipping_factor(lengths(updates), radius)
+def _shortened(updates, length, radius):
+    """Rows cut to length radius; zero rows stay, and nothing overflows on the way."""
+    factor = clipping_factor(length, radius)
     eye = np.eye(updates.shape[1])
     return updates * factor[..., None].astype(updates.dtype), lambda: factor[..., None] * eye
 
@@ -143,22 +147,47 @@ def clipping_factor(length, radius):
     return np.where(length > radius, radius / np.where(length > 0, length, 1.0), 1.0)
 
 
-def lengths(updates):
-    """Euclidean norms of the rows in float64, right for every finite row: (trials, n)."""
+def lengths(updates, unit=1.0):
+    """Euclidean norms of the rows in float64, right for every finite row.
+
+    Returns
+    -------
+    length : (trials, n) array
+    unit : float, in which they are counted; 1 unless a norm is too large for a float
+    """
     with np.errstate(over="ignore"):
         square = np.einsum("tnd,tnd->tn", updates, updates, dtype=np.float64)
-    length = np.sqrt(square)
-    tiny, huge = 1e-280, np.inf
-    for t, i in zip(*np.nonzero(~((square > tiny) & (square < huge))), strict=True):
-        size = np.abs(updates[t, i]).max()
-        if size > 0:
-            length[t, i] = size * np.linalg.norm(updates[t, i].astype(np.float64) / size)
-    return length
+        length = np.sqrt(square)
+        for t, i in zip(*np.nonzero(~((square > 1e-280) & (square < np.inf))), strict=True):
+            size = float(np.abs(updates[t, i]).max())
+            if size > 0:
+                length[t, i] = size * np.linalg.norm(updates[t, i].astype(np.float64) / size)
+    return lengths(updates / BEYOND, BEYOND) if np.isinf(length).any() else (length, unit)
 
 
 def weighted_sum(weights, updates):
     """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d) float64."""
     return (weights[:, None, :].astype(updates.dtype, copy=False) @ updates)[:, 0, :]
+
+
+def weighted_means(matrix, updates, table):
+    """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
+
+    Rounding would move the mean of equal rows by a last digit; by their squared distances `table`
+    they are known, and average to themselves.
+    """
+    with np.errstate(over="ignore"):
+        result = matrix.astype(updates.dtype, copy=False) @ updates
+    some = matrix.argmax(axis=-1)
+    apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
+    t, i = np.nonzero(~apart.any(axis=-1))
+    result[t, i] = updates[t, some[t, i]]
+    return result
+
+
+def weighted_mean(weights, updates, distances):
+    """`weighted_means` with one row of weights a trial: (trials, n) -> (trials, d)."""
+    return weighted_means(weights[:, None, :], updates, distances.table)[:, 0, :]
 
 
 def compose(*steps):

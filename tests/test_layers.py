@@ -8,7 +8,7 @@ import pytest
 import byzlib
 
 ROOT = Path(byzlib.__file__).parent
-SHARED = ["_contract"]
+SHARED = ["_threads", "_contract"]
 WINGS = {
     "rules": [
         "_order",
@@ -43,6 +43,8 @@ def allowed(module):
     for names in WINGS.values():
         if module in names:
             return {*SHARED, *names[: names.index(module)]}
+    if module in SHARED:
+        return set(SHARED[: SHARED.index(module)])
     if module in MEETING:
         below = MEETING[: MEETING.index(module)]
         return {*SHARED, *below, *(name for names in WINGS.values() for name in names)}

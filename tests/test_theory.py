@@ -1,0 +1,531 @@
+"""Closed forms against the rules themselves: attained where exact, never exceeded where a bound."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import ndtr
+
+from byzlib import theory
+from byzlib._contract import apply_rule
+from byzlib.aggregators import RULES, krum, mean, median, trimmed_mean
+from byzlib.attacks import sign_flip
+from tests.adversary import search_kappa
+
+CROWDS = [(5, 1), (7, 2), (10, 1), (10, 3)]
+CHOOSING = ("multi-Krum", "minimum diameter average", "mean around median")
+
+
+def answer(name, updates, f):
+    return apply_rule(RULES[name], updates, f, return_weights=False)[0]
+
+
+def ratio(name, updates, honest, told):
+    return theory.measured_kappa(answer(name, updates, told), updates, honest)
+
+
+# kappa: the worst case
+
+
+def test_measured_kappa_is_the_definition():
+    x = np.random.default_rng(1).standard_normal((4, 7, 3))
+    honest = np.array([True, False, True, True, True, False, True])
+    measured = theory.measured_kappa(median(x), x, honest)
+    for t in range(4):
+        rows = [x[t, i] for i in range(7) if honest[i]]
+        center = sum(rows) / 5
+        error = sum((np.median(x[t], axis=0) - center) ** 2)
+        assert measured[t] == pytest.approx(error / (sum(sum((r - center) ** 2) for r in rows) / 5))
+    same = np.zeros((3, 1))
+    assert theory.measured_kappa([1.0], same, [1, 1, 0]) == np.inf
+    assert theory.measured_kappa([0.0], same, [1, 1, 0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("n", "f", "lowest", "middle"),
+    [(5, 1, 1 / 3, 1), (7, 2, 2 / 3, 1.5), (10, 1, 0.125, 0.8), (10, 3, 0.75, 4 / 3)],
+)
+def test_kappa_of_small_crowds(n, f, lowest, middle):
+    assert theory.kappa_lower_bound(n, f) == pytest.approx(lowest)
+    assert theory.kappa("trimmed mean", n, f) == pytest.approx(lowest)
+    assert theory.kappa("median", n, f) == pytest.approx(middle)
+    assert theory.kappa("trimmed mean", n, f, declared=(n - 1) // 2) == pytest.approx(middle)
+    assert theory.kappa("mean", n, f) == np.inf
+    assert theory.kappa("trimmed mean", n, f, declared=f - 1) == np.inf
+
+
+def test_kappa_of_whole_tables():
+    n, f = np.array([[9], [10]]), np.array([0, 1, 4])
+    expected = [[8 / 10, 8 / 8, 8 / 2], [8 / 12, 8 / 10, 8 / 4]]
+    np.testing.assert_allclose(theory.kappa("median", n, f), expected)
+    expected = [[0, 1 / 7, 4 / 1], [0, 1 / 8, 4 / 2]]
+    np.testing.assert_allclose(theory.kappa("trimmed mean", n, f), expected)
+    assert theory.kappa("mean", n, f).tolist() == [[0, np.inf, np.inf]] * 2
+    assert (theory.kappa("trimmed mean", 10, 1, declared=[0, 1, 2, 3, 4]) >= 0.125).all()
+    assert theory.kappa("trimmed mean", 10, 1, declared=2) == pytest.approx(2 / 7)
+
+
+@pytest.mark.parametrize("name", theory.EXACT)
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 9, 10, 25])
+def test_the_worst_case_is_attained(name, n):
+    for f in range((n + 1) // 2):
+        for told in range((n + 1) // 2):
+            x, honest = theory.worst_case_instance(name, n, f, told)
+            exact = theory.kappa(name, n, f, told)
+            assert x.shape == (n, 1) and honest.sum() == n - f
+            assert ratio(name, x, honest, told) == pytest.approx(exact, abs=1e-9)
+            assert ratio(name, 5 - 3 * x, honest, told) == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "f"), CROWDS)
+@pytest.mark.parametrize("name", ["trimmed mean", "median"])
+def test_a_search_reaches_the_worst_case_and_no_more(name, n, f):
+    told = {f, f + 1, (n - 1) // 2} if name == "trimmed mean" else {f}
+    for declared in sorted(b for b in told if 2 * b < n):
+        exact = theory.kappa(name, n, f, declared)
+        for d in (1, 2):
+            found, _ = search_kappa(RULES[name], n, f, declared=declared, d=d, trials=32, steps=250)
+            assert exact * (1 - 1e-4) < found <= exact * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_search_finds_no_end_when_too_few_are_trimmed(told):
+    assert search_kappa(trimmed_mean, 7, 2, declared=told, steps=100)[0] > 100
+
+
+def test_published_bounds():
+    """Printed for ten clients, three of them liars; all above the exact constants."""
+    published = {"trimmed mean": 7.875, "Krum": 10.5, "median": 12.25, "geometric median": 12.25}
+    for name, bound in published.items():
+        assert theory.kappa_published(name, 10, 3) == pytest.approx(bound)
+        assert theory.kappa_published(name, 20, 4) < bound
+    n, f = np.array([5, 7, 10, 10, 51]), np.array([1, 2, 1, 3, 24])
+    for name, times in [("trimmed mean", 6), ("median", 4)]:
+        assert (theory.kappa_published(name, n, f) > times * theory.kappa(name, n, f)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("Krum", [6.9327, 9.9934, 4.1393, 9.7764]),
+        ("multi-Krum", [1.9474, 4.6098, 0.5858, 5.0204]),
+        ("minimum diameter average", [1.8264, 4.9460, 0.7124, 6.9136]),
+        ("mean around median", [2.25, 5.0387, 0.7490, 5.2856]),
+        ("geometric median", [7.1111, 11.1111, 5.0625, 12.25]),
+    ],
+)
+def test_proved_bounds(name, bounds):
+    """Worked out by hand from the inequalities that the docstring gives."""
+    n, f = np.array(CROWDS).T
+    np.testing.assert_allclose(theory.kappa_bound(name, n, f), bounds, atol=5e-5)
+    if name not in ("Krum", "geometric median"):
+        assert theory.kappa_bound(name, 11, 0) == 0
+
+
+def test_proved_bound_of_bulyan():
+    np.testing.assert_allclose(theory.kappa_bound("Bulyan", [7, 11], [0, 2]), [0, 22.2489], 1e-5)
+    assert theory.kappa_bound("Bulyan", 7, 1) == pytest.approx((2**0.5 + (6 / 4 * 3) ** 0.5) ** 2)
+
+
+EFFORT = {"geometric median": 15, "Bulyan": 40, "minimum diameter average": 40}
+
+
+@pytest.mark.filterwarnings("ignore:geometric_median")
+@pytest.mark.parametrize("name", [name for name in RULES if name not in theory.EXACT])
+def test_a_search_stays_below_the_bounds(name):
+    for n, f in [*CROWDS, (11, 2)] if name == "Bulyan" else CROWDS:
+        if n >= theory.LEGAL[name][0] * f + theory.LEGAL[name][1]:
+            steps = EFFORT.get(name, 100)
+            found, _ = search_kappa(RULES[name], n, f, d=2, trials=16, steps=steps)
+            assert theory.kappa_lower_bound(n, f) < found < theory.kappa_bound(name, n, f)
+            if name in ("Krum", "geometric median"):
+                assert found < theory.kappa_published(name, n, f)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_rule_beats_the_lower_bound(name):
+    """The proof, played against every rule: who is honest, the zeros or the ones?"""
+    for n, f in [(7, 1), (11, 2)]:
+        x = (np.arange(n) < f).astype(float)[:, None]
+        zeros, ones = np.arange(n) >= f, np.arange(n) < n - f
+        worst = max(ratio(name, x, zeros, f), ratio(name, x, ones, f))
+        assert worst >= theory.kappa_lower_bound(n, f) - 1e-12
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_liars_opposite_the_honest_few(name):
+    """f honest at -1, the rest at 0, the liars a little nearer at +1: 4 f / (n - 2f) and more."""
+    for n, f in CROWDS:
+        x = np.repeat([-1.0, 0.0, 1 - 1e-9], [f, n - 2 * f, f])[:, None]
+        found = ratio(name, x, np.arange(n) < n - f, f)
+        assert found == pytest.approx(4 * theory.kappa_lower_bound(n, f))
+        assert found < theory.kappa_bound(name, n, f)
+
+
+def mixed(updates, f):
+    """Nearest neighbor mixing by its definition."""
+    distance = np.linalg.norm(updates[..., :, None, :] - updates[..., None, :, :], axis=-1)
+    nearest = np.argsort(distance, axis=-1, kind="stable")[..., : updates.shape[-2] - f]
+    return np.take_along_axis(updates[..., None, :, :], nearest[..., None], axis=-2).mean(axis=-2)
+
+
+@pytest.mark.parametrize("name", theory.EXACT[1:])
+@pytest.mark.parametrize(("n", "f"), CROWDS)
+def test_mixing_first(name, n, f):
+    def rule(updates, f):
+        return answer(name, mixed(updates, f), f)
+
+    exact = theory.kappa(name, n, f)
+    bound = theory.kappa_after_mixing(exact, n, f)
+    assert bound == pytest.approx(8 * f / (n - f) * (exact + 1))
+    found, _ = search_kappa(rule, n, f, d=2, trials=16, steps=120)
+    assert theory.kappa_lower_bound(n, f) < found < bound
+    if name == "trimmed mean":
+        assert found > exact  # what mixing does to a rule that was optimal
+
+
+def test_mixing_rescues_no_mean_and_needs_no_rescue_without_liars():
+    assert theory.kappa_after_mixing(np.inf, 10, [0, 1]).tolist() == [0, np.inf]
+
+
+# How many liars
+
+
+def test_breakdown_of_ten():
+    counts = {name: theory.breakdown(name, 10) for name in theory.LEGAL}
+    assert counts.pop("mean") == 0 and counts.pop("Bulyan") == 1
+    assert counts.pop("Krum") == counts.pop("multi-Krum") == 3
+    assert set(counts.values()) == {4}
+    assert theory.breakdown("Bulyan", [14, 15]).tolist() == [2, 3]
+    assert theory.breakdown("median", np.arange(1, 7)).tolist() == [0, 0, 1, 1, 2, 2]
+    assert theory.breakdown("trimmed mean", 10, declared=2) == 2
+    assert theory.breakdown("median", 10, declared=2) == 4
+
+
+@pytest.mark.filterwarnings("ignore:geometric_median")
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("n", [7, 10, 11])
+def test_breakdown_is_survived(name, n):
+    liars = int(theory.breakdown(name, n))
+    x = np.random.default_rng(2).standard_normal((20, n, 2))
+    x[:, :liars] = 1e6
+    assert np.abs(answer(name, x, liars)).max() < 10
+    x[:, liars] = 1e6
+    if name in (*theory.EXACT, "geometric median"):  # and by no more
+        assert np.abs(answer(name, x, min(liars, (n - 1) // 2))).min() > 1e4
+
+
+@pytest.mark.parametrize("name", sorted({*RULES} - {"mean", "median", "geometric median"}))
+def test_rules_accept_what_theory_calls_legal(name):
+    for n in (8, 9, 10, 11):
+        most = int(theory.breakdown(name, n))
+        answer(name, np.zeros((n, 1)), most)
+        with pytest.raises(ValueError, match="needs n"):
+            answer(name, np.zeros((n, 1)), most + 1)
+        with pytest.raises(ValueError, match="needs n"):
+            theory.breakdown(name, n, declared=most + 1)
+
+
+def test_every_rule_has_its_theory():
+    assert set(RULES) <= set(theory.LEGAL)
+
+
+# Krum
+
+
+def test_eta_of_krum():
+    n = np.array([5, 5, 10, 10, 10, 10, 20, 20, 51, 51])
+    f = np.array([0, 1, 0, 1, 2, 3, 4, 8, 12, 24])
+    table = [3.162, 4.243, 4.472, 4.796, 6.0, 9.110, 9.550, 28.425, 23.479, 176.652]
+    np.testing.assert_allclose(theory.eta(n, f), table, atol=5e-4)
+
+
+def share_chosen(n, f, distance, d=2000, trials=60):
+    """How often Krum picks one of f equal liars at that many s sqrt(d) from the honest mean."""
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((trials, n, d), dtype=np.float32)
+    x[:, :f] = distance  # sqrt(d) in each of d coordinates
+    return krum(x, f, return_weights=True)[1][:, :f].sum(axis=-1).mean()
+
+
+@pytest.mark.parametrize(
+    ("n", "f", "square"), [(10, 1, 1.0), (10, 3, 7 / 3), (20, 6, 17 / 7), (25, 5, 22 / 14)]
+)
+def test_krum_picks_a_clique_that_stands_near_enough(n, f, square):
+    border = theory.krum_clique_distance(n, f)
+    assert border**2 == pytest.approx(square)
+    assert share_chosen(n, f, 0.93 * border) > 0.9
+    assert share_chosen(n, f, 1.07 * border) < 0.1
+
+
+@pytest.mark.parametrize(("snr", "scale"), [(0.5, 0.1), (0.5, 1), (0.5, 3), (1, 0.1), (1, 1)])
+def test_krum_falls_for_quiet_sign_flips(snr, scale):
+    honest = snr + np.random.default_rng(3).standard_normal((40, 7, 1000))
+    x = np.concatenate([honest, sign_flip(honest, 3, scale=scale)], axis=1)
+    fooled = krum(x, 3, return_weights=True)[1][:, 7:].sum(axis=-1).mean()
+    assert fooled == float((1 + scale) * snr < theory.krum_clique_distance(10, 3))
+
+
+# Attacks
+
+
+def test_the_mean_turns_at_the_border():
+    assert theory.sign_flip_border(10, [1, 3]).tolist() == pytest.approx([9, 7 / 3])
+    assert theory.sign_flip_border(10, 0) == np.inf
+    honest = np.random.default_rng(4).normal(1, 0.3, (7, 5))
+    for factor, turned in [(0.99, False), (1.01, True)]:
+        lies = sign_flip(honest, 3, scale=factor * theory.sign_flip_border(10, 3))
+        assert (mean(np.concatenate([honest, lies])) @ honest.mean(axis=0) < 0) == turned
+
+
+def test_alie_z_max():
+    n = np.array([10, 10, 10, 10, 25, 50, 50, 51])
+    f = np.array([1, 2, 3, 4, 5, 12, 24, 24])
+    table = [-0.140, 0, 0.180, 0.431, 0.2533, 0.336, 1.426, 1.446]
+    np.testing.assert_allclose(theory.alie_z_max(n, f), table, atol=6e-4)
+
+
+def test_alie_stays_the_majority_side():
+    """With that shift, so many honest values lie beyond it that liars and they are a majority."""
+    n, f = 50, 12
+    supporters = n // 2 + 1 - f
+    beyond = 1 - ndtr(theory.alie_z_max(n, f))
+    assert beyond * (n - f) == pytest.approx(supporters)
+
+
+# Many clients
+
+
+ALPHAS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_worst_case_bias():
+    table = [0.0127, 0.0660, 0.1397, 0.3186, 0.5659, 0.9674]
+    np.testing.assert_allclose(theory.worst_case_bias("median", ALPHAS), table, atol=6e-5)
+    table = [0.0272, 0.1134, 0.2131, 0.4237, 0.6869, 1.0908]
+    np.testing.assert_allclose(theory.worst_case_bias("trimmed mean", ALPHAS), table, atol=6e-5)
+    assert theory.worst_case_bias("mean", [0, 0.1]).tolist() == [0, np.inf]
+    every = np.linspace(0.001, 0.499, 200)
+    bias = {name: theory.worst_case_bias(name, every) for name in ("median", "trimmed mean")}
+    assert (bias["median"] < bias["trimmed mean"]).all()
+    kappa = {name: theory.kappa(name, 1000, [1, 100, 400]) for name in bias}
+    assert (kappa["median"] > kappa["trimmed mean"]).all()
+
+
+def test_worst_case_bias_of_trimming_more_than_needed():
+    for alpha in (0.0, 0.1, 0.3):
+        more = theory.worst_case_bias("trimmed mean", alpha, np.linspace(alpha, 0.49999, 50))
+        assert (np.diff(more) <= 1e-9).all()
+        assert more[-1] == pytest.approx(theory.worst_case_bias("median", alpha), abs=1e-4)
+
+
+@pytest.mark.parametrize(("alpha", "trim"), [(0.1, 0.1), (0.3, 0.3), (0.1, 0.25)])
+def test_worst_case_bias_is_what_happens(alpha, trim):
+    n, trials = 1000, 300
+    x = np.random.default_rng(5).standard_normal((trials, n, 1))
+    x[:, : round(alpha * n)] = 1e9
+    for name in ("median", "trimmed mean"):
+        bias = answer(name, x, round(trim * n)).mean()
+        predicted = theory.worst_case_bias(name, alpha, trim)
+        assert bias == pytest.approx(predicted, abs=4 * np.sqrt(1.6 / n / trials) + 2 / n)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3])
+@pytest.mark.parametrize("signal", [0.05, 0.3, 1.0])
+def test_inner_product_manipulation_of_the_median(alpha, signal):
+    """max(g - bias s, -epsilon g): below the threshold the sign turns, whatever epsilon."""
+    n, epsilon = 2001, 0.1
+    x = np.random.default_rng(6).normal(signal, 1, (100, n, 1))
+    x[:, : round(alpha * n)] = -epsilon * signal
+    bias = theory.worst_case_bias("median", alpha)
+    predicted = max(signal - bias, -epsilon * signal)
+    assert median(x).mean() == pytest.approx(predicted, abs=0.012)
+    assert (median(x).mean() < 0) == (signal < bias)
+
+
+def test_asymptotic_variance():
+    trims = [0.05, 0.1, 0.2, 0.25, 0.3, 0.4]
+    table = [1.0263, 1.0604, 1.1447, 1.1952, 1.2521, 1.3898]
+    ours = theory.asymptotic_variance("trimmed mean", trim=trims)
+    np.testing.assert_allclose(ours, table, atol=6e-5)
+    assert theory.asymptotic_variance("mean") == 1
+    assert theory.asymptotic_variance("trimmed mean", trim=0) == pytest.approx(1)
+    middle = theory.asymptotic_variance("trimmed mean", trim=0.499999)
+    assert middle == pytest.approx(theory.asymptotic_variance("median"), abs=1e-4)
+    efficiency = 1 / theory.asymptotic_variance("geometric median", d=[1, 2, 3, 5, 10, 100])
+    np.testing.assert_allclose(efficiency, [0.637, 0.785, 0.849, 0.905, 0.951, 0.995], atol=6e-4)
+    assert theory.asymptotic_variance("geometric median", d=1) == pytest.approx(np.pi / 2)
+    assert theory.asymptotic_variance("geometric median", d=10**6) == pytest.approx(1, abs=1e-5)
+
+
+def exact_variance_of_median(n):
+    """n times the variance of the middle of n normal values, n odd, from its density."""
+    k = n // 2
+    count = math.lgamma(n + 1) - 2 * math.lgamma(k + 1) - math.log(2 * math.pi) / 2
+
+    def density(x):
+        return math.exp(count + k * math.log(ndtr(x) * ndtr(-x)) - x**2 / 2)
+
+    return 2 * n * quad(lambda x: x**2 * density(x), 0, 15 / math.sqrt(n))[0]
+
+
+def test_the_limit_of_the_median():
+    table = {3: 1.34601, 5: 1.43417, 9: 1.49491, 21: 1.53845, 51: 1.55753, 101: 1.56411}
+    exact = [exact_variance_of_median(n) for n in table]
+    np.testing.assert_allclose(exact, list(table.values()), atol=6e-6)
+    far = exact_variance_of_median(5001)
+    assert far == pytest.approx(theory.asymptotic_variance("median"), abs=2e-4)
+
+
+@pytest.mark.parametrize(("name", "trim"), [("mean", 0), ("trimmed mean", 0.2), ("median", 0)])
+def test_asymptotic_variance_is_what_happens(name, trim):
+    n, trials = 200, 20_000
+    x = np.random.default_rng(7).standard_normal((1, n, trials))
+    variance = n * answer(name, x, round(trim * n)).var()
+    predicted = theory.asymptotic_variance(name, trim=trim)
+    assert variance == pytest.approx(predicted, rel=4 * np.sqrt(2 / trials) + 1 / n)
+
+
+def test_the_geometric_median_is_nearly_free_in_many_dimensions():
+    n, trials, d = 60, 400, 10
+    x = np.random.default_rng(8).standard_normal((trials, n, d))
+    variance = n * answer("geometric median", x, 0).var()
+    predicted = theory.asymptotic_variance("geometric median", d=d)
+    assert variance == pytest.approx(predicted, abs=4 * np.sqrt(2 / trials / d))
+
+
+# Training
+
+
+def descend(centers, honest, name, told, lie, steps=200, step=0.5, start=10.0):
+    """Gradient descent on (theta - c_i)^2 / 2 with liars; theta after each step."""
+    path = [start]
+    for _ in range(steps):
+        gradients = np.where(honest, path[-1] - centers, lie)[:, None]
+        path.append(path[-1] - step * answer(name, gradients, told)[0])
+    return np.array(path)
+
+
+@pytest.mark.parametrize(("n", "f", "square"), [(5, 1, 0.0625), (10, 3, 0.183673), (20, 4, 0.0625)])
+def test_the_radius_is_attained(n, f, square):
+    """Centres of the worst case, and liars who pull one way: the best rule stays that far off."""
+    x, honest = theory.worst_case_instance("trimmed mean", n, f)
+    centers = 1 - x[:, 0]
+    optimum, spread = centers[honest].mean(), centers[honest].std()
+    radius = theory.radius_strongly_convex(theory.kappa("trimmed mean", n, f), spread, mu=1)
+    end = descend(centers, honest, "trimmed mean", f, lie=1e9)[-1]
+    assert abs(end - optimum) == pytest.approx(radius, abs=1e-9)
+    assert radius**2 == pytest.approx(square, abs=1e-6)
+    floor = theory.loss_floor_pl(theory.kappa("trimmed mean", n, f), spread, mu=1)
+    assert (end - optimum) ** 2 / 2 == pytest.approx(floor)
+
+
+def test_a_worked_quadratic():
+    """Honest centres 0, 1, 2, 7 and one liar: where each rule ends, and within which radius."""
+    centers, honest = np.array([0, 1, 2, 7, 0.0]), np.arange(5) < 4
+    spread = centers[:4].std()
+    assert spread**2 == pytest.approx(7.25)
+    ends = {"Krum": (1, 1), "trimmed mean": (1, 10 / 3), "median": (1, 2)}
+    for name, expected in ends.items():
+        for lie, end in zip((1e9, -1e9), expected, strict=True):
+            path = descend(centers, honest, name, 1, lie)
+            assert path[-1] == pytest.approx(end)
+            radius = theory.radius_strongly_convex(theory.kappa_bound(name, 5, 1), spread, mu=1)
+            distance = np.abs(path - 2.5)
+            bound = 0.5 ** np.arange(len(path)) * distance[0] + radius * (1 + 1e-12)
+            assert (distance <= bound).all()
+    assert descend(centers, honest, "trimmed mean", 1, 1e9, steps=5)[-1] == 1.28125
+
+
+def test_gradient_floor():
+    """With step 1 / L the squared gradients average to at most 2 L (loss - best) / T + floor^2."""
+    rng = np.random.default_rng(9)
+    for n, f in CROWDS:
+        centers, honest = rng.standard_normal(n), np.arange(n) < n - f
+        optimum, spread = centers[honest].mean(), centers[honest].std()
+        floor = theory.gradient_floor(theory.kappa("median", n, f), spread)
+        path = descend(centers, honest, "median", f, lie=1e9, steps=30, step=1.0)
+        squares = (path[:-1] - optimum) ** 2
+        assert squares.mean() <= 2 * squares[0] / 2 / 30 + floor**2
+        assert theory.gradient_floor(0.25, 2.0) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_gradient_floor_where_steep_losses_differ_more(share):
+    """A gradient at which the liars stop the descent: the answer is 0, spread G^2 + B^2 g^2."""
+    n, f = 10, 3
+    x, honest = theory.worst_case_instance("trimmed mean", n, f)
+    gradients = 2 * (x - 1)
+    assert answer("trimmed mean", gradients, f) == 0
+    g, spread = abs(gradients[honest].mean()), gradients[honest].var()
+    B = np.sqrt(share * spread) / g
+    G = np.sqrt((1 - share) * spread)
+    kappa = theory.kappa("trimmed mean", n, f)
+    assert theory.gradient_floor(kappa, G, B) == pytest.approx(g)
+    assert theory.radius_strongly_convex(kappa, G, 2.0, B) == pytest.approx(g / 2)
+    assert theory.loss_floor_pl(kappa, G, 2.0, B) == pytest.approx(g**2 / 4)
+
+
+def test_no_floor_without_a_finite_kappa():
+    assert theory.gradient_floor(np.inf, 0.0) == np.inf
+    assert theory.gradient_floor(0.5, 1.0, B=[1, 1.5]).tolist() == [1, np.inf]
+
+
+@pytest.mark.parametrize(("n", "f"), [(5, 1), (10, 3), (11, 5)])
+def test_breakdown_fraction(n, f):
+    """f honest losses theta^2 / 2, n - 2f flat ones, f silent liars: nothing moves, ever."""
+    steepness = np.repeat([1.0, 0.0, 0.0], [f, n - 2 * f, f])[:, None]
+    assert answer("trimmed mean", 7.0 * steepness, f) == 0
+    honest = steepness[: n - f]
+    B = honest.std() / honest.mean()
+    assert theory.breakdown_fraction(B) == pytest.approx(f / n)
+    assert theory.gradient_floor(theory.kappa("trimmed mean", n, f), 0.1, B * 1.0001) == np.inf
+    assert theory.breakdown_fraction(0) == 0.5
+
+
+# Illegal questions
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: theory.kappa("Krum", 9, 2), ValueError, "kappa knows mean, .*; got 'Krum'"),
+        (lambda: theory.kappa("median", 4, 2), ValueError, "needs n > 2f; got n = 4, f = 2"),
+        (lambda: theory.kappa("median", [9, 4], 2), ValueError, "got n = 4, f = 2"),
+        (lambda: theory.kappa("median", 9, -1), ValueError, "f >= 0; got f = -1"),
+        (lambda: theory.kappa("median", 9, [2, -1]), ValueError, "f >= 0; got f = -1"),
+        (lambda: theory.kappa("median", 9, True), TypeError, "integer f; got True"),
+        (lambda: theory.kappa("median", 9.0, 1), TypeError, "integer n; got 9.0"),
+        (lambda: theory.kappa("median", 9, None), TypeError, "integer f; got None"),
+        (lambda: theory.kappa("trimmed mean", 8, 1, 4), ValueError, "as declared, needs n > 2f"),
+        (lambda: theory.kappa_lower_bound(0, 0), ValueError, "n >= 1; got n = 0"),
+        (lambda: theory.kappa_published("Bulyan", 9, 1), ValueError, "knows .*; got 'Bulyan'"),
+        (lambda: theory.kappa_published("Krum", 6, 2), ValueError, r"n >= 2f \+ 3 for Krum; got n"),
+        (lambda: theory.kappa_bound("Bulyan", 10, 2), ValueError, r"n >= 4f \+ 3 for Bulyan"),
+        (lambda: theory.kappa_bound("average", 10, 2), ValueError, "knows .*; got 'average'"),
+        (lambda: theory.kappa_after_mixing(-1, 9, 2), ValueError, "kappa >= 0; got kappa = -1"),
+        (lambda: theory.kappa_after_mixing("1", 9, 2), TypeError, "a number kappa; got '1'"),
+        (lambda: theory.worst_case_instance("median", 4, 2), ValueError, "n > 2f; got n = 4"),
+        (lambda: theory.worst_case_instance("Krum", 9, 2), ValueError, "knows .*; got 'Krum'"),
+        (lambda: theory.breakdown("Krum", 2), ValueError, r"n >= 2f \+ 3 for Krum; got n = 2"),
+        (lambda: theory.breakdown("Krums", 9), ValueError, "knows .*; got 'Krums'"),
+        (lambda: theory.breakdown_fraction(-1), ValueError, "B >= 0; got B = -1"),
+        (lambda: theory.eta(6, 2), ValueError, r"eta needs n >= 2f \+ 3 for Krum; got n = 6"),
+        (lambda: theory.krum_clique_distance(9, 0), ValueError, "f >= 1; got f = 0"),
+        (lambda: theory.alie_z_max(9, 0), ValueError, "f >= 1; got f = 0"),
+        (lambda: theory.sign_flip_border(6, 3), ValueError, "n > 2f; got n = 6, f = 3"),
+        (lambda: theory.worst_case_bias("median", 0.5), ValueError, r"in \[0, 1/2\); got alpha ="),
+        (lambda: theory.worst_case_bias("median", np.nan), ValueError, "got alpha = nan"),
+        (lambda: theory.worst_case_bias("trimmed mean", 0.2, 0.1), ValueError, "trim >= alpha"),
+        (lambda: theory.worst_case_bias("Krum", 0.2), ValueError, "knows .*; got 'Krum'"),
+        (lambda: theory.asymptotic_variance("Krum"), ValueError, "knows .*; got 'Krum'"),
+        (lambda: theory.asymptotic_variance("geometric median", d=0), ValueError, "d >= 1"),
+        (lambda: theory.gradient_floor(1.0, np.nan), ValueError, "G >= 0; got G = nan"),
+        (lambda: theory.radius_strongly_convex(1, 1, 0), ValueError, "mu > 0; got mu = 0"),
+        (lambda: theory.loss_floor_pl(1, 1, True), TypeError, "a number mu; got True"),
+    ],
+)
+def test_illegal_questions(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
