@@ -44,11 +44,12 @@ def as_count(value, name, caller):
 
 def as_positive(value, name, caller):
     """`value` as a float above zero (infinity allowed, NaN refused)."""
-    if isinstance(value, (bool, np.bool_, str)) or np.ndim(value) != 0:
+    number = np.asarray(value)
+    if number.ndim != 0 or number.dtype.kind not in "fiu":
         raise TypeError(f"{caller} needs a number {name}; got {value!r}")
-    if not value > 0:
+    if not number > 0:
         raise ValueError(f"{caller} needs {name} > 0; got {name} = {value}")
-    return float(value)
+    return float(number)
 
 
 def as_generator(rng, caller):
@@ -57,7 +58,10 @@ def as_generator(rng, caller):
         return rng
     if rng is None:
         raise TypeError(f"{caller} draws random numbers: pass rng, a Generator or an int seed")
-    return np.random.default_rng(as_count(rng, "rng", caller))
+    seed = as_count(rng, "rng", caller)
+    if seed < 0:
+        raise ValueError(f"{caller} needs rng >= 0 or a Generator; got rng = {seed}")
+    return np.random.default_rng(seed)
 
 
 def rule(condition, holds, name=None, split=True):

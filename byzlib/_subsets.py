@@ -2,7 +2,7 @@
 
 import numpy as np
 
-PATIENCE = 200_000  # branches after which the search is given up
+PATIENCE = 20_000  # branches after which the search is given up
 
 
 def least_diameter(table, f, order):
@@ -94,6 +94,11 @@ def _smallest_sum(edges, table, f, budget):
                 best[:] = entry
             return
         weight, undecided = inside.sum(axis=1), ~kept[members]
+        if undecided.sum() >= f and np.ptp(inside[~np.eye(len(members), dtype=bool)]) == 0:
+            # All pairs are equally far apart: the first in the dictionary stay.
+            last = members[undecided][len(members[undecided]) - f :]
+            search(alive & ~np.isin(np.arange(len(alive)), last), kept, 0)
+            return
         # Removing f vertices takes away at most twice their own sums.
         most = np.sort(weight[undecided])[::-1][:f].sum()
         if undecided.sum() < f or inside.sum() - 2 * most > best[0] * (1 + 1e-12):

@@ -120,9 +120,15 @@ def centered_clipping(updates, radius, center=None, n_iter=1):
 def _center(center, trials, d):
     if center is None:
         return np.zeros((trials, d))
-    center = np.asarray(center, dtype=np.float64)
-    if center.shape != (d,) or not np.isfinite(center).all():
-        raise ValueError(
-            f"centered_clipping needs a finite center of shape ({d},); got shape {center.shape}"
-        )
-    return np.broadcast_to(center, (trials, d))
+    needed = f"centered_clipping needs a finite center of shape ({d},)"
+    try:
+        center = np.asarray(center)
+    except ValueError:
+        raise ValueError(f"{needed}; got rows of different lengths") from None
+    if center.dtype.kind not in "fiu":
+        raise TypeError(f"{needed}; got dtype {center.dtype}")
+    if center.shape != (d,):
+        raise ValueError(f"{needed}; got shape {center.shape}")
+    if not np.isfinite(center).all():
+        raise ValueError(f"{needed}; got NaN or infinity")
+    return np.broadcast_to(center.astype(np.float64), (trials, d))
