@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
+PIECE = 256  # columns whose float32 products are summed in float32; the sums go on in float64
 BLOCK = 4096  # columns that the slow paths hold at a time
 SIGMAS = 6  # of a random walk of rounding errors, for float32
 ENOUGH = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}  # relative error of an entry
@@ -52,18 +52,18 @@ def squared_distances(updates):
     unit = np.ones(len(updates))
     enough, (low, _) = ENOUGH[updates.dtype], SAFE[updates.dtype]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        gram, weight, bound = _products(updates)
-        table, margin = _expand(gram, weight, bound)
-        if margin.max() <= enough and weight.min() > low:
+        gram, bound = _products(updates)
+        table, margin = _expand(gram, bound)
+        if margin.max() <= enough and _diagonal(gram).min() > low:
             return Distances(table, margin, unit, updates, gram)
         which = _out_of_range(updates, gram)
         if len(which):
             unit[which] = _unit(updates[which])
             updates = updates / unit[:, None, None].astype(updates.dtype)
-            gram, weight, bound = _products(updates)
-            table, margin = _expand(gram, weight, bound)
+            gram, bound = _products(updates)
+            table, margin = _expand(gram, bound)
         for t in np.flatnonzero(~(margin <= enough)):
-            error = bound * np.add.outer(weight[t], weight[t])
+            error = bound * np.add.outer(_diagonal(gram[t]), _diagonal(gram[t]))
             margin[t] = _mend(updates[t], table[t], error, enough)
     return Distances(table, margin, unit, updates, gram)
 
@@ -84,40 +84,34 @@ def _unit(updates):
 
 
 def _products(updates):
-    """X X^T of each trial in float64, and (w, b): |x_i - x_j|^2 from it is off by b (w_i + w_j).
+    """X X^T of each trial in float64, and b: |x_i - x_j|^2 from it is off by b (|x_i|^2 + |x_j|^2).
 
     float64: the d additions of a product round by eps/2 each, and three products meet in a
-    distance, so b = d eps and w = |x|^2. float32: the columns are multiplied in pieces. Within a
-    piece the errors walk at random (Higham and Mary, SIAM J. Sci. Comput. 2019), b = 6 sqrt(PIECE)
-    eps, and the walks of the pieces are independent, w^2 = sum over pieces of |x|^4.
+    distance, so b = d eps. float32: the columns are multiplied in pieces, and within a piece the
+    errors walk at random (Higham and Mary, SIAM J. Sci. Comput. 2019), so b = 6 sqrt(PIECE) eps.
     """
     trials, n, d = updates.shape
     eps = np.finfo(updates.dtype).eps
     if updates.dtype == np.float64:
+        return updates @ updates.swapaxes(-1, -2), (d + 4) * eps
+    if d <= 2 * PIECE:
         gram = updates @ updates.swapaxes(-1, -2)
-        return gram, _diagonal(gram), (d + 4) * eps
-    if d <= 4 * PIECE:
-        gram = (updates @ updates.swapaxes(-1, -2)).astype(np.float64)
-        return gram, _diagonal(gram), SIGMAS * np.sqrt(d) * eps
+        return gram.astype(np.float64), SIGMAS * np.sqrt(d) * eps
     whole = d - d % PIECE
     # Pieces of columns as a further axis, without a copy.
     pieces = updates[..., :whole].reshape(trials, n, -1, PIECE).swapaxes(1, 2)
-    parts = pieces @ pieces.swapaxes(-1, -2)
-    gram = parts.sum(axis=1, dtype=np.float64)
-    square = (_diagonal(parts).astype(np.float64) ** 2).sum(axis=1)
+    gram = (pieces @ pieces.swapaxes(-1, -2)).sum(axis=1, dtype=np.float64)
     if whole < d:
-        rest = (updates[..., whole:] @ updates[..., whole:].swapaxes(-1, -2)).astype(np.float64)
-        gram += rest
-        square += _diagonal(rest) ** 2
-    return gram, np.sqrt(square), SIGMAS * np.sqrt(PIECE) * eps
+        rest = updates[..., whole:]
+        gram += rest @ rest.swapaxes(-1, -2)
+    return gram, SIGMAS * np.sqrt(PIECE) * eps
 
 
-def _expand(gram, weight, bound):
+def _expand(gram, bound):
     """|x|^2 + |y|^2 - 2 x.y, and a bound on the relative error of each trial's entries."""
     norms = _diagonal(gram)
-    table = norms[:, :, None] + norms[:, None, :]
-    share = weight[:, :, None] + weight[:, None, :]
-    table -= gram
+    share = norms[:, :, None] + norms[:, None, :]
+    table = share - gram
     table -= gram.swapaxes(-1, -2)
     # An entry that rounding made negative is all error.
     share /= np.abs(_with_diagonal(table, np.inf))
@@ -171,10 +165,10 @@ def _mend(rows, table, error, enough):
 
 def _moved_distances(rows, near, centre):
     """Table and error among some rows of one trial, with the centre row as the origin."""
-    gram = _moved_products(rows[near], rows[centre])[None]
-    weight, bound = _diagonal(gram), (BLOCK + len(rows) + 4) * np.finfo(np.float64).eps
-    table, _ = _expand(gram, weight, bound)
-    return table[0], bound * np.add.outer(weight[0], weight[0])
+    gram = _moved_products(rows[near], rows[centre])
+    bound = (BLOCK + len(rows) + 4) * np.finfo(np.float64).eps
+    table, _ = _expand(gram[None], bound)
+    return table[0], bound * np.add.outer(_diagonal(gram), _diagonal(gram))
 
 
 def _moved_products(rows, centre, factor=None):
@@ -221,7 +215,7 @@ def products_around_a_row(distances):
                 products[t] = G - G[c] - G[:, c : c + 1] + G[c, c]
             else:
                 size = np.abs(updates[t]).max(axis=1).astype(np.float64)
-                reach = np.median(size) / np.maximum(size, 1e-300)
+                reach = (np.median(size) or 1.0) / np.maximum(size, 1e-300)
                 shrunk[t] = np.where(reach < 1 / REACH, reach * REACH, 1.0)
                 products[t] = _moved_products(updates[t], updates[t, c], shrunk[t])
     return products, shrunk

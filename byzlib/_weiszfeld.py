@@ -67,7 +67,8 @@ def lengths_between(products, table, drawn_near):
     Such a row is so far from all others that K tells the distance to the last digit.
     """
     squares = np.diagonal(products, axis1=-1, axis2=-2)
-    seen_in_K = squares[:, :, None] + squares[:, None, :] - 2 * products
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen_in_K = squares[:, :, None] + squares[:, None, :] - 2 * products
     either = drawn_near[:, :, None] | drawn_near[:, None, :]
     return np.sqrt(np.where(either, np.maximum(seen_in_K, 0.0), table))
 
@@ -111,7 +112,8 @@ def _optimal_at(products, length, i):
     from_i = products - products[i] - products[:, i : i + 1] + products[i, i]
     pull = 1.0 / length[i, away]
     units = pull[:, None] * from_i[np.ix_(away, away)] * pull
-    return units.sum() <= (~away).sum() ** 2
+    # A pull that exceeds the limit by so little moves the median by as little of its size.
+    return units.sum() <= (1 + 1e-12) * (~away).sum() ** 2
 
 
 def _descend(products, w, size, tol, max_iter):
@@ -136,7 +138,7 @@ def _descend(products, w, size, tol, max_iter):
         f"geometric_median: after {max_iter} steps, max_iter, {len(active)} trials still moved "
         f"by more than {tol:g} of their size, by up to {(moved / size[active]).max():.1e}",
         RuntimeWarning,
-        stacklevel=6,
+        stacklevel=9,  # the line that called the rule
     )
     return w
 

@@ -38,9 +38,13 @@ def nearest_neighbor_mixing(updates, f):
     # A client is its own nearest neighbour, also among others at distance zero.
     table = np.where(np.eye(n, dtype=bool), -1.0, distances.table)
     nearest = np.lexsort((np.broadcast_to(place, table.shape), table), axis=-1)[..., : n - f]
+    # Weighted by a power of two first: sums of whole numbers are then exact in any order, and
+    # equal means stay equal, so that the rule that follows sees the same ties.
+    count, share = n - f, 2.0 ** -(n - f - 1).bit_length()
     matrix = np.zeros_like(table)
-    np.put_along_axis(matrix, nearest, 1.0 / (n - f), axis=-1)
-    return weighted_means(matrix, updates, distances.table), matrix
+    np.put_along_axis(matrix, nearest, share, axis=-1)
+    rows = weighted_means(matrix, updates, distances.table, rest=1 / (share * count))
+    return rows, matrix / (share * count)
 
 
 def _buckets(n, s):
@@ -170,14 +174,17 @@ def weighted_sum(weights, updates):
     return (weights[:, None, :].astype(updates.dtype, copy=False) @ updates)[:, 0, :]
 
 
-def weighted_means(matrix, updates, table):
+def weighted_means(matrix, updates, table, rest=1.0):
     """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
 
-    Rounding would move the mean of equal rows by a last digit; by their squared distances `table`
-    they are known, and average to themselves.
+    The weights are the matrix times `rest`, by which the sums are multiplied afterwards. Rounding
+    would move the mean of equal rows by a last digit; by their squared distances `table` they are
+    known, and average to themselves.
     """
     with np.errstate(over="ignore"):
         result = matrix.astype(updates.dtype, copy=False) @ updates
+        if rest != 1:
+            result *= rest
     some = matrix.argmax(axis=-1)
     apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
     t, i = np.nonzero(~apart.any(axis=-1))
