@@ -208,7 +208,8 @@ def products_around_a_row(distances):
     for t in range(trials):
         G, far = gram[t], np.sqrt(distances.table[t])
         # The row of the smallest sum of distances, far ones capped lest they drown the sum.
-        c = np.minimum(far, 1e8 * np.median(far, axis=1).min()).sum(axis=1).argmin()
+        cap = max(1e8 * np.median(far, axis=1).min(), 1e-300)
+        c = np.minimum(far, cap).sum(axis=1).argmin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             near = np.sqrt(G[c, c] / NEARBY) <= np.delete(far[c], c)
             if np.isfinite(G).all() and near.all():

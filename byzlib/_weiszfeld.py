@@ -56,8 +56,9 @@ def drawn_near(products, shrunk):
     """
     far = np.sqrt(np.diagonal(products, axis1=-1, axis2=-2))
     typical = np.median(far, axis=-1, keepdims=True)
-    beyond = (far / FAR > typical) & (typical > 0)
-    factor = np.where(beyond, FAR * typical / np.where(beyond, far, 1.0), 1.0)
+    # Where most rows stand in one place, any distance that has a square will do.
+    limit = np.where(typical > 0, FAR * np.minimum(typical, 1e100), 1e100)
+    factor = np.where(far > limit, limit / np.where(far > limit, far, 1.0), 1.0)
     return products * factor[:, :, None] * factor[:, None, :], shrunk * factor
 
 

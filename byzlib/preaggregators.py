@@ -148,7 +148,8 @@ def _shortened(updates, length, radius):
 
 def clipping_factor(length, radius):
     """min(1, radius / length), 1 for length 0."""
-    return np.where(length > radius, radius / np.where(length > 0, length, 1.0), 1.0)
+    longer = length > radius
+    return np.where(longer, radius / np.where(longer, length, 1.0), 1.0)
 
 
 def lengths(updates, unit=1.0):

@@ -267,6 +267,15 @@ def test_a_far_row_does_not_make_a_line():
     np.testing.assert_allclose(ag.geometric_median(line), [16.5, 22], rtol=1e-12)
 
 
+@pytest.mark.parametrize("width", [0.1, 1e-2, 1e-3, 1e-4])
+def test_a_narrow_crowd_is_not_a_line(width):
+    """An even crowd: on a line the midpoint of the middle two, near one a point beside it."""
+    for seed in range(5):
+        x = np.random.default_rng(seed).standard_normal((6, 2)) * [1, width]
+        expected = reference.geometric_median(x.tolist())
+        np.testing.assert_allclose(ag.geometric_median(x), expected, atol=1e-9)
+
+
 def test_geometric_median_of_two_and_three():
     assert ag.geometric_median([[3.0, 4]]).tolist() == [3, 4]
     assert ag.geometric_median([[0.0, 0], [1, 3]]).tolist() == [0.5, 1.5]
@@ -303,6 +312,8 @@ def test_clipping_at_any_size(size):
 
 
 def test_clipping_mixed_sizes():
+    smallest = np.array([[5e-324, 0], [1e308, 1e308], [0, 0]])
+    assert ag.clip_norms(smallest, 1.5)[0].tolist() == [5e-324, 0]
     x = np.diag([1e-300, 1e-170, 1e-10, 1.0, 1e10, 1e170, 1e300])
     np.testing.assert_allclose(
         np.diagonal(ag.clip_norms(x, 0.5)), [1e-300, 1e-170, 1e-10, 0.5, 0.5, 0.5, 0.5]
