@@ -14,7 +14,7 @@ import numpy as np
 PIECE = 256  # columns whose float32 products are summed in float32; the sums go on in float64
 BLOCK = 4096  # columns that the slow paths hold at a time
 SIGMAS = 6  # of a random walk of rounding errors, for float32
-ENOUGH = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}  # relative error of an entry
+ENOUGH = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
 SAFE = {np.dtype(np.float32): (1e-20, 1e20), np.dtype(np.float64): (1e-180, 1e180)}
 OVERFLOW = np.sqrt(np.finfo(np.float64).max)
 NEARBY = 1e4  # a row this much longer than its distance to others is moved to the origin first
@@ -26,6 +26,7 @@ class Distances(NamedTuple):
 
     table : (trials, n, n) float64, symmetric, zero on the diagonal, infinite beyond range
     margin : (trials,) bound on the relative error of all entries
+    margins : (trials, n) the same for the entries of each row
     unit : (trials,) power of two, 1 unless the squares of the updates would leave a float's range
     updates : (trials, n, d) the rows in that unit
     gram : (trials, n, n) their inner products
@@ -33,6 +34,7 @@ class Distances(NamedTuple):
 
     table: np.ndarray
     margin: np.ndarray
+    margins: np.ndarray
     unit: np.ndarray
     updates: np.ndarray
     gram: np.ndarray
@@ -53,19 +55,20 @@ def squared_distances(updates):
     enough, (low, _) = ENOUGH[updates.dtype], SAFE[updates.dtype]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         gram, bound = _products(updates)
-        table, margin = _expand(gram, bound)
+        table, margins = _expand(gram, bound)
+        margin = margins.max(axis=1)
         if margin.max() <= enough and _diagonal(gram).min() > low:
-            return Distances(table, margin, unit, updates, gram)
+            return Distances(table, margin, margins, unit, updates, gram)
         which = _out_of_range(updates, gram)
         if len(which):
             unit[which] = _unit(updates[which])
             updates = updates / unit[:, None, None].astype(updates.dtype)
             gram, bound = _products(updates)
-            table, margin = _expand(gram, bound)
-        for t in np.flatnonzero(~(margin <= enough)):
+            table, margins = _expand(gram, bound)
+        for t in np.flatnonzero(~(margins.max(axis=1) <= enough)):
             error = bound * np.add.outer(_diagonal(gram[t]), _diagonal(gram[t]))
-            margin[t] = _mend(updates[t], table[t], error, enough)
-    return Distances(table, margin, unit, updates, gram)
+            margins[t] = _mend(updates[t], table[t], error, enough)
+    return Distances(table, margins.max(axis=1), margins, unit, updates, gram)
 
 
 def _out_of_range(updates, gram):
@@ -108,7 +111,7 @@ def _products(updates):
 
 
 def _expand(gram, bound):
-    """|x|^2 + |y|^2 - 2 x.y, and a bound on the relative error of each trial's entries."""
+    """|x|^2 + |y|^2 - 2 x.y, and a bound on the relative error of each row's entries."""
     norms = _diagonal(gram)
     share = norms[:, :, None] + norms[:, None, :]
     table = share - gram
@@ -116,8 +119,7 @@ def _expand(gram, bound):
     # An entry that rounding made negative is all error.
     share /= np.abs(_with_diagonal(table, np.inf))
     _with_diagonal(table, 0.0)
-    trials, n, _ = table.shape
-    return table, bound * share.reshape(trials, n * n).max(axis=1)
+    return table, bound * share.max(axis=-1)
 
 
 def _diagonal(table):
@@ -137,7 +139,7 @@ def _in_doubt(table, error, enough):
 
 
 def _mend(rows, table, error, enough):
-    """Replace the doubtful entries of one trial, in place; the margin that is left."""
+    """Replace the doubtful entries of one trial, in place; the margins that are left."""
     np.fill_diagonal(error, 0.0)
     size = np.abs(rows).max(axis=1).astype(np.float64)
     large, small = np.maximum.outer(size, size), np.minimum.outer(size, size)
@@ -160,7 +162,7 @@ def _mend(rows, table, error, enough):
     left = np.flatnonzero(doubt.any(axis=1))
     table[left] = np.where(doubt[left], by_subtraction(rows, left), table[left])
     error[doubt] = 0.0
-    return np.where(table > 0, error / table, 0.0).max()
+    return np.where(table > 0, error / table, 0.0).max(axis=1)
 
 
 def _moved_distances(rows, near, centre):
@@ -242,15 +244,16 @@ def share_of_lowest(distances, k, m, alive=None):
     scores = nearest_sum(table, k)
     if alive is not None:
         scores[~alive] = np.inf
-    cut = np.sort(scores, axis=-1)[:, m - 1 : m]
-    chosen = scores <= cut * (1 + 3 * distances.margin[:, None])
+    # The true sum lies between lowest and highest.
+    lowest, highest = scores * (1 - 1.5 * distances.margins), scores * (1 + 1.5 * distances.margins)
+    chosen = lowest <= np.sort(highest, axis=-1)[:, m - 1 : m]
     if alive is not None:
         chosen &= alive
     if np.count_nonzero(chosen) == m * len(chosen):
         return chosen / m
     for t in np.flatnonzero(chosen.sum(axis=-1) > m):
         here = np.arange(len(scores[t])) if alive is None else np.flatnonzero(alive[t])
-        sure = scores[t] < cut[t] * (1 - 3 * distances.margin[t])
+        sure = highest[t] < np.sort(lowest[t, here])[m]
         rows, near = distances.updates[t], here[(chosen[t] & ~sure)[here]]
         order = dictionary_order(rows[None])[0]
         with np.errstate(over="ignore"):
