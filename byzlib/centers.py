@@ -6,7 +6,7 @@ They belong to `byzlib.aggregators`, under whose name they are used.
 import numpy as np
 
 from byzlib._contract import as_count, as_generator, as_positive, rule
-from byzlib._distances import products_around_a_row, squared_distances
+from byzlib._distances import Distances, products_around_a_row, squared_distances
 from byzlib._weiszfeld import drawn_near, lengths_between, median_weights
 from byzlib.preaggregators import (
     clipping_factor,
@@ -43,12 +43,28 @@ def geometric_median(updates, tol=1e-10, max_iter=1000):
     if as_count(max_iter, "max_iter", "geometric_median") < 1:
         raise ValueError(f"geometric_median needs max_iter >= 1; got {max_iter}")
     distances = squared_distances(updates)
-    products, shrunk = products_around_a_row(distances)
-    products, shrunk = drawn_near(products, shrunk)
-    length = lengths_between(products, distances.table, shrunk < 1)
-    weights = median_weights(products, length, tol, max_iter) * shrunk
-    weights /= weights.sum(axis=-1, keepdims=True)
+    weights = _majority(distances.table)
+    left = np.flatnonzero(~weights.any(axis=-1))
+    if len(left):
+        part = Distances(*(field[left] for field in distances))
+        products, shrunk = drawn_near(*products_around_a_row(part))
+        length = lengths_between(products, part.table, shrunk < 1)
+        weights[left] = median_weights(products, length, tol, max_iter) * shrunk
+        weights /= weights.sum(axis=-1, keepdims=True)
     return weighted_mean(weights, updates, distances), weights
+
+
+def _majority(table):
+    """Equal weights on rows that are the same, if they are more than half of all; else zeros.
+
+    No pull of the others can move the median from there, however far away they are.
+    """
+    same = table == 0
+    count = same.sum(axis=-1)
+    most = np.take_along_axis(same, count.argmax(axis=-1)[:, None, None], axis=1)[:, 0]
+    return np.where(2 * count.max(axis=-1, keepdims=True) > table.shape[-1], most, 0) / (
+        count.max(axis=-1, keepdims=True)
+    )
 
 
 def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
