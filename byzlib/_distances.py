@@ -214,7 +214,7 @@ def products_around_a_row(distances):
         c = np.minimum(far, cap).sum(axis=1).argmin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             near = np.sqrt(G[c, c] / NEARBY) <= np.delete(far[c], c)
-            if np.isfinite(G).all() and near.all():
+            if np.abs(G).max() < 1e200 and near.all():
                 products[t] = G - G[c] - G[:, c : c + 1] + G[c, c]
             else:
                 size = np.abs(updates[t]).max(axis=1).astype(np.float64)
