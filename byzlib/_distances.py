@@ -220,6 +220,8 @@ def products_around_a_row(distances):
                 size = np.abs(updates[t]).max(axis=1).astype(np.float64)
                 reach = (np.median(size) or 1.0) / np.maximum(size, 1e-300)
                 shrunk[t] = np.where(reach < 1 / REACH, reach * REACH, 1.0)
+                # Also where half of the rows are huge, products keep within the range of a float.
+                shrunk[t] = np.minimum(shrunk[t], 1e140 / np.maximum(size, 1e140))
                 products[t] = _moved_products(updates[t], updates[t, c], shrunk[t])
     return products, shrunk
 
