@@ -64,7 +64,7 @@ def as_generator(rng, caller):
     return np.random.default_rng(seed)
 
 
-def rule(condition, holds, name=None, split=True):
+def rule(condition, holds, name=None, split=True, watches=False):
     """Make a defended rule of a function `body(updates, f, ...) -> (result, weights)`.
 
     Parameters
@@ -78,6 +78,9 @@ def rule(condition, holds, name=None, split=True):
     split : bool
         Whether a long stack of trials may be handed to the body in pieces; not so where it draws
         random numbers.
+    watches : bool
+        Whether the body raises `BrokenRows` itself where it meets NaN or infinity, at no cost on
+        clean data; otherwise all numbers are looked at before.
 
     The body sees finite float updates of shape (trials, n, d) and a legal f. `weights` is its
     (trials, n) array, or a function that computes it, called only with `return_weights=True`.
@@ -89,6 +92,7 @@ def rule(condition, holds, name=None, split=True):
         def run(updates, spare, call, return_weights):
             *lead, n, d = updates.shape
             trials = updates.reshape(math.prod(lead), n, d)
+            call.watches = watches
             result, weights = _without_broken_rows(
                 call, trials, spare, caller, return_weights, split
             )
@@ -100,7 +104,7 @@ def rule(condition, holds, name=None, split=True):
     return decorate
 
 
-def preaggregation(condition, holds, rows_out=None):
+def preaggregation(condition, holds, rows_out=None, watches=False):
     """Make a pre-aggregation of `body(updates, f, ...) -> (rows, matrix)`, as `rule` makes rules.
 
     The body returns rows (trials, n', d) and the matrix (trials, n', n) of how much of each client
@@ -116,6 +120,7 @@ def preaggregation(condition, holds, rows_out=None):
         def run(updates, spare, call, return_weights):
             *lead, n, d = updates.shape
             trials = updates.reshape(math.prod(lead), n, d)
+            call.watches = watches
             rows, matrix = _mixed(call, trials, spare, caller, rows_out, return_weights)
             rows = rows.astype(updates.dtype, copy=False).reshape(*lead, rows.shape[1], d)
             return (rows, matrix.reshape(*lead, rows.shape[-2], n)) if return_weights else rows
@@ -190,13 +195,33 @@ def apply_rule(rule, updates, f, return_weights=True):
     return rule(*arguments), None
 
 
+class BrokenRows(Exception):
+    """NaN or infinity, met by a rule that looks for itself."""
+
+
+PIECE = 10_000  # a sum of squares of so many numbers is left to one thread by OpenBLAS
+
+
 def all_finite(array):
     """Is there no NaN and no infinity? One pass without a copy when all is well."""
+    # A sum of finite squares can overflow, so infinity is a suspicion only.
+    return math.isfinite(sum_of_squares(array)) or bool(np.isfinite(array).all())
+
+
+def sum_of_squares(array):
+    """Sum of squares in the array's own precision; not finite where an entry is not, or is huge."""
+    flat = array.reshape(-1) if array.flags.c_contiguous else array
+    *lead, d = flat.shape
+    whole = d - d % PIECE
     with np.errstate(over="ignore", invalid="ignore"):
-        flat = array.reshape(-1) if array.flags.c_contiguous else None
-        total = array.sum() if flat is None else np.dot(flat, flat)
-    # A sum of finite numbers can overflow, so infinity is a suspicion only.
-    return math.isfinite(total) or bool(np.isfinite(array).all())
+        if not lead and not whole:
+            return float(np.dot(flat, flat))
+        rest = flat[..., whole:]
+        total = float(np.vecdot(rest, rest).sum())
+        if whole:
+            pieces = flat[..., :whole].reshape(*lead, -1, PIECE)
+            total += float(np.vecdot(pieces, pieces).sum())
+    return total
 
 
 STACK_BYTES = 1 << 22  # many small trials are worked through in stacks of this size
@@ -222,8 +247,9 @@ def _without_broken_rows(call, trials, spare, name, return_weights, split=True):
 
 def _in_groups(call, trials, spare, name, return_weights):
     """Run `call` on trials with equally many broken rows together."""
-    if len(trials) and all_finite(trials):
-        result, weights = call(trials)
+    whole = _if_whole(call, trials)
+    if whole:
+        result, weights = whole
         return result, _evaluated(weights) if return_weights else None
     result = np.empty((len(trials), trials.shape[2]), trials.dtype)
     all_weights = np.zeros(trials.shape[:2]) if return_weights else None
@@ -234,10 +260,21 @@ def _in_groups(call, trials, spare, name, return_weights):
     return result, all_weights
 
 
+def _if_whole(call, trials):
+    """What `call` makes of the trials if no row is broken, else None."""
+    if not len(trials) or not (call.watches or all_finite(trials)):
+        return None
+    try:
+        return call(trials)
+    except BrokenRows:
+        return None
+
+
 def _mixed(call, trials, spare, name, rows_out, return_weights):
     """`_without_broken_rows` for pre-aggregations."""
-    if all_finite(trials) and len(trials):
-        rows, matrix = call(trials)
+    whole = _if_whole(call, trials)
+    if whole:
+        rows, matrix = whole
         return rows, _evaluated(matrix) if return_weights else None
     parts = []
     for k, which, finite in _finite_groups(trials, spare, name):

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from byzlib._contract import BrokenRows
+
 PIECE = 256  # columns whose float32 products are summed in float32; the sums go on in float64
 BLOCK = 4096  # columns that the slow paths hold at a time
 SIGMAS = 6  # of a random walk of rounding errors, for float32
@@ -45,11 +47,11 @@ def squared_distances(updates):
 
     Parameters
     ----------
-    updates : (trials, n, d) float array, finite
+    updates : (trials, n, d) float array
 
     Returns
     -------
-    Distances
+    Distances. NaN or infinity raises `BrokenRows`.
     """
     unit = np.ones(len(updates))
     enough, (low, _) = ENOUGH[updates.dtype], SAFE[updates.dtype]
@@ -59,6 +61,8 @@ def squared_distances(updates):
         margin = margins.max(axis=1)
         if margin.max() <= enough and _diagonal(gram).min() > low:
             return Distances(table, margin, margins, unit, updates, gram)
+        if not np.isfinite(updates).all():
+            raise BrokenRows
         which = _out_of_range(updates, gram)
         if len(which):
             unit[which] = _unit(updates[which])

@@ -7,11 +7,12 @@ piece, and sorted there. Blocks stay in the cache and are shared by two threads.
 """
 
 import functools
+import math
 
 import numpy as np
 
-from byzlib._contract import all_finite
-from byzlib._threads import each
+from byzlib._contract import BrokenRows, sum_of_squares
+from byzlib._threads import THREADS, each
 
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 BLOCK_BYTES = 1 << 20  # large against the cost of a call, small against a third-level cache
@@ -35,44 +36,90 @@ def mean_of_ranks(updates, low, high):
     result = np.empty((trials, d), updates.dtype)
     middle = _by_network if n * updates.itemsize <= NETWORK_BYTES else _by_sort
 
-    def work(which, columns):
-        result[which, columns] = middle(updates[which, :, columns], low, high)
+    def worker():
+        scratch = Scratch(updates.dtype)
 
-    for_each_block(work, updates)
+        def work(block, which, columns):
+            result[which, columns] = middle(block, low, high, _tame(block), scratch)
+
+        return work
+
+    for_each_block(worker, updates)
     return result
 
 
-def for_each_block(work, updates):
-    """Call work(trials, columns) on slices that together cover updates."""
+def for_each_block(worker, updates):
+    """Let each thread make itself a `work = worker()`, and call it on blocks.
+
+    work(updates[which, :, columns], which, columns) is called on slices which, columns that
+    together cover updates.
+    """
     trials, n, d = updates.shape
     if updates.nbytes <= BLOCK_BYTES:
-        work(slice(trials), slice(d))
+        worker()(updates, slice(trials), slice(d))
         return
     width = max(1, BLOCK_BYTES // (n * updates.itemsize))
     depth = max(1, width // d)
-    blocks = [
-        (slice(t, t + depth), slice(c, c + width))
-        for t in range(0, trials, depth)
-        for c in range(0, d, width)
-    ]
-    each(work, blocks, updates.nbytes)
+    # One queue for all threads; to take from it is one step under Python's lock.
+    blocks = iter(
+        [
+            (slice(t, t + depth), slice(c, c + width))
+            for t in range(0, trials, depth)
+            for c in range(0, d, width)
+        ]
+    )
+
+    def run():
+        work = worker()
+        for which, columns in blocks:
+            work(updates[which, :, columns], which, columns)
+
+    each(run, [()] * THREADS, updates.nbytes)
 
 
-def _by_sort(block, low, high):
+class Scratch:
+    """Memory that one thread uses again for block after block: fresh memory costs page faults."""
+
+    def __init__(self, dtype):
+        self.flat = np.empty(0, dtype)
+
+    def shaped(self, *shape):
+        size = math.prod(shape)
+        if self.flat.size < size:
+            self.flat = np.empty(size, self.flat.dtype)
+        return self.flat[:size].reshape(shape)
+
+
+def _tame(block):
+    """Are the numbers so small that no sum of them overflows? NaN and infinity are refused."""
+    if math.isfinite(sum_of_squares(block)):
+        return True
+    if np.isfinite(block).all():
+        return False
+    raise BrokenRows
+
+
+def _by_sort(block, low, high, tame, scratch):
     """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
-    turned = np.array(block.swapaxes(-1, -2), order="C")
+    trials, n, columns = block.shape
+    turned = scratch.shaped(trials, columns, n)
+    np.copyto(turned, block.swapaxes(-1, -2))
     turned.sort(axis=-1)
     kept = turned[..., low:high]
     with np.errstate(over="ignore", invalid="ignore"):
-        total = kept.astype(np.float64, copy=False) @ np.ones(high - low)
-    return _mean(total, high - low, kept[..., 0], kept[..., -1], lambda: np.moveaxis(kept, -1, 0))
+        if high - low == 2:
+            total = np.add(kept[..., 0], kept[..., 1], dtype=np.float64)
+        else:
+            total = kept.astype(np.float64, copy=False) @ np.ones(high - low)
+    first, last = kept[..., 0], kept[..., -1]
+    return _mean(total, high - low, first, last, lambda: np.moveaxis(kept, -1, 0), tame)
 
 
-def _by_network(block, low, high):
+def _by_network(block, low, high, tame, scratch):
     """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
     steps, places, extra = _program(block.shape[1], low, high)
     rows = [block[:, i] for i in range(block.shape[1])]
-    rows += list(np.empty((extra, *rows[0].shape), block.dtype))
+    rows += list(scratch.shaped(extra, *rows[0].shape))
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
     kept = [rows[place] for place in places]
@@ -82,13 +129,13 @@ def _by_network(block, low, high):
         total = np.add(kept[0], kept[1], dtype=np.float64)
         for row in kept[2:]:
             total += row
-    return _mean(total, high - low, kept[0], kept[-1], lambda: kept)
+    return _mean(total, high - low, kept[0], kept[-1], lambda: kept, tame)
 
 
-def _mean(total, count, lowest, highest, values):
+def _mean(total, count, lowest, highest, values, tame):
     """total / count, kept between the extremes, which rounding or overflow could leave."""
     total /= count
-    if not all_finite(total):
+    if not tame:
         with np.errstate(over="ignore"):
             total = sum(np.divide(value, count, dtype=np.float64) for value in values())
     if count > 2:
@@ -171,31 +218,37 @@ def mean_near_median(updates, count, rows=None):
     """
     result = np.empty((updates.shape[0], updates.shape[2]), updates.dtype)
 
-    def work(which, columns):
-        ordered, start = _near_median(_picked(updates, rows, which, columns), count)
-        flat, n = ordered.reshape(-1), ordered.shape[-1]
-        first = np.arange(0, flat.size, n) + start.reshape(-1)
-        edges = np.column_stack([first, first + count]).reshape(-1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = np.add.reduceat(flat, edges[edges < flat.size], dtype=np.float64)[::2]
-        windows = (flat[first + r] for r in range(count))
-        mean = _mean(total, count, flat[first], flat[first + count - 1], lambda: windows)
-        result[which, columns] = mean.reshape(start.shape)
+    def worker():
+        scratch = Scratch(updates.dtype)
 
-    for_each_block(work, updates)
+        def work(block, which, columns):
+            tame = _tame(block)
+            ordered, start = _near_median(_picked(block, rows, which), count, scratch)
+            flat, n = ordered.reshape(-1), ordered.shape[-1]
+            first = np.arange(0, flat.size, n) + start.reshape(-1)
+            edges = np.column_stack([first, first + count]).reshape(-1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = np.add.reduceat(flat, edges[edges < flat.size], dtype=np.float64)[::2]
+            windows = (flat[first + r] for r in range(count))
+            mean = _mean(total, count, flat[first], flat[first + count - 1], lambda: windows, tame)
+            result[which, columns] = mean.reshape(start.shape)
+
+        return work
+
+    for_each_block(worker, updates)
     return result
 
 
-def _picked(updates, rows, which, columns):
-    block = updates[which, :, columns]
+def _picked(block, rows, which):
     return block if rows is None else np.take_along_axis(block, rows[which][..., None], axis=1)
 
 
-def _near_median(block, count):
+def _near_median(block, count, scratch):
     """Sorted columns (trials, columns, n), and where the values nearest the median start."""
-    ordered = np.array(block.swapaxes(-1, -2), order="C")
+    trials, n, columns = block.shape
+    ordered = scratch.shaped(trials, columns, n)
+    np.copyto(ordered, block.swapaxes(-1, -2))
     ordered.sort(axis=-1)
-    n = ordered.shape[-1]
     with np.errstate(over="ignore"):
         middle = (ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2)[..., None]
         # They stand side by side; the window moves right while that brings it nearer.
@@ -213,7 +266,7 @@ def share_near_median(updates, count):
     """How much of `mean_near_median` each client supplied: (trials, n), summing to 1."""
 
     def kept(block):
-        ordered, start = _near_median(block, count)
+        ordered, start = _near_median(block, count, Scratch(block.dtype))
         window = start[..., None] + np.arange(count)
         return np.take_along_axis(ordered, window, axis=-1).swapaxes(-1, -2)
 
@@ -228,11 +281,10 @@ def _share(updates, kept_of):
     """
     parts = []
 
-    def work(which, columns):
-        block = updates[which, :, columns]
+    def work(block, which, columns):
         parts.append((which.start, columns.start, which, _held(block, kept_of(block))))
 
-    for_each_block(work, updates)
+    for_each_block(lambda: work, updates)
     share = np.zeros(updates.shape[:2])
     for _, _, which, part in sorted(parts, key=lambda entry: entry[:2]):
         share[which] += part

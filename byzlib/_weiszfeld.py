@@ -139,7 +139,7 @@ def _descend(products, w, size, tol, max_iter):
         f"geometric_median: after {max_iter} steps, max_iter, {len(active)} trials still moved "
         f"by more than {tol:g} of their size, by up to {(moved / size[active]).max():.1e}",
         RuntimeWarning,
-        stacklevel=9,  # the line that called the rule
+        stacklevel=10,  # the line that called the rule
     )
     return w
 

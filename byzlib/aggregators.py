@@ -79,7 +79,7 @@ def mean(updates, weights=None, *, return_weights=False):
     return (result, share) if return_weights else result
 
 
-@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3)
+@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, watches=True)
 def krum(updates, f):
     """Krum: the one update whose n - f - 2 nearest others are nearest.
 
@@ -116,7 +116,7 @@ def krum_scores(updates, f):
     return np.where(np.isfinite(as_updates(updates, "krum_scores")).all(axis=-1), scores, np.inf)
 
 
-@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3)
+@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, watches=True)
 def multi_krum(updates, f, m=None):
     """Multi-Krum: the mean of the m updates with the best Krum scores, scored once.
 
@@ -146,7 +146,7 @@ def multi_krum(updates, f, m=None):
     return weighted_mean(weights, updates, distances), weights
 
 
-@rule("n > 2f", lambda n, f: n > 2 * f)
+@rule("n > 2f", lambda n, f: n > 2 * f, watches=True)
 def trimmed_mean(updates, f):
     """Coordinate-wise trimmed mean: drop the f smallest and f largest values, average the rest.
 
@@ -169,7 +169,7 @@ def trimmed_mean(updates, f):
     return mean_of_ranks(updates, f, n - f), lambda: share_of_ranks(updates, f, n - f)
 
 
-@rule("n >= 1", lambda n, f: n >= 1)
+@rule("n >= 1", lambda n, f: n >= 1, watches=True)
 def median(updates):
     """Coordinate-wise median; an even n averages the middle two.
 
@@ -191,7 +191,7 @@ def median(updates):
     return mean_of_ranks(updates, low, high), lambda: share_of_ranks(updates, low, high)
 
 
-@rule("n >= 4f + 3", lambda n, f: n >= 4 * f + 3)
+@rule("n >= 4f + 3", lambda n, f: n >= 4 * f + 3, watches=True)
 def bulyan(updates, f):
     """Bulyan: choose n - 2f updates by repeated Krum, then average near their median.
 
@@ -230,7 +230,7 @@ def bulyan(updates, f):
     return mean_near_median(updates, n - 4 * f, chosen), weights
 
 
-@rule("n > 2f", lambda n, f: n > 2 * f)
+@rule("n > 2f", lambda n, f: n > 2 * f, watches=True)
 def mean_around_median(updates, f):
     """MeaMed: in each coordinate the mean of the n - f values nearest the median.
 
@@ -253,7 +253,7 @@ def mean_around_median(updates, f):
     return mean_near_median(updates, count), lambda: share_near_median(updates, count)
 
 
-@rule("n > 2f", lambda n, f: n > 2 * f)
+@rule("n > 2f", lambda n, f: n > 2 * f, watches=True)
 def minimum_diameter_average(updates, f):
     """MDA: the mean of the n - f updates that lie closest together.
 
@@ -301,7 +301,7 @@ RULES = {
 }
 
 
-@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, name="krum_scores")
+@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, name="krum_scores", watches=True)
 def _scored(updates, f):
     """Any result, with the scores in the place of weights."""
     distances = squared_distances(updates)

@@ -17,7 +17,7 @@ from byzlib.preaggregators import (
 )
 
 
-@rule("n >= 1", lambda n, f: n >= 1)
+@rule("n >= 1", lambda n, f: n >= 1, watches=True)
 def geometric_median(updates, tol=1e-10, max_iter=1000):
     """Geometric median: the point with the smallest sum of distances to the updates.
 

@@ -13,7 +13,7 @@ from byzlib._distances import dictionary_order, squared_distances
 BEYOND = 2.0**100  # unit of norms that are too large for a float
 
 
-@preaggregation("n > f", lambda n, f: n > f)
+@preaggregation("n > f", lambda n, f: n > f, watches=True)
 def nearest_neighbor_mixing(updates, f):
     """Each update becomes the mean of the n - f updates nearest to it, itself included.
 
