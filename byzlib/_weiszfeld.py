@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 
+SAME = 1e-15  # rows this much nearer than most stand in one place, but for rounding
 FAR = 1e20  # a row this much farther than most pulls as from infinity
 
 
@@ -42,8 +43,12 @@ def median_weights(products, length, tol, max_iter):
         length = length[descend]
         size = np.median(length.min(axis=-1, where=length > 0, initial=np.inf), axis=-1)
         # From among the crowd: rows with many others near.
-        start = 1 / np.maximum(np.median(length, axis=-1), 1e-3 * size[:, None])
+        typical = np.median(length, axis=-1)
+        start = 1 / np.maximum(typical, 1e-3 * size[:, None])
         start /= start.sum(axis=-1, keepdims=True)
+        # Rows that are equal up to rounding make a size that no step could get below.
+        rounding = 4 * np.finfo(np.float64).eps / tol * np.median(typical, axis=-1)
+        size = np.maximum(size, rounding)
         result[descend] = _descend(products[descend], start, size, tol, max_iter)
     return result
 
@@ -98,20 +103,19 @@ def _at_a_row(products, length):
     """
     total = length.sum(axis=1)
     for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
-        if _optimal_at(products, length, i):
-            equal = length[i] == 0
+        equal = length[i] <= SAME * np.median(length[i])
+        if _optimal_at(products, length[i], i, ~equal):
             return equal / equal.sum()
     return None
 
 
-def _optimal_at(products, length, i):
+def _optimal_at(products, length, i, away):
     """Is row i itself the median? The others' unit pulls must not outweigh the rows standing there.
 
     Vardi and Zhang, PNAS 2000: |sum_{x_j != x_i} (x_j - x_i) / |x_j - x_i|| <= number at x_i.
     """
-    away = length[i] > 0
     from_i = products - products[i] - products[:, i : i + 1] + products[i, i]
-    pull = 1.0 / length[i, away]
+    pull = 1.0 / length[away]
     units = pull[:, None] * from_i[np.ix_(away, away)] * pull
     # A pull that exceeds the limit by so little moves the median by as little of its size.
     return units.sum() <= (1 + 1e-12) * (~away).sum() ** 2

@@ -284,6 +284,19 @@ def test_geometric_median_of_two_and_three():
     assert ag.geometric_median([[0.0, 0], [1, 0], [0.5, 0.1]]).tolist() == [0.5, 0.1]
 
 
+def test_geometric_median_among_rows_equal_up_to_rounding():
+    rng = np.random.default_rng(5)
+    for n, equal in [(17, 8), (10, 5), (9, 4)]:
+        x = rng.standard_normal((n, 30))
+        x[:equal] = x[0]
+        x[1:equal] *= 1 + 2e-16 * rng.integers(-1, 2, (equal - 1, 30))
+        z = ag.geometric_median(x)  # a warning is an error
+        pull = x[0] - x[equal:]
+        pull = (pull / np.linalg.norm(pull, axis=1, keepdims=True)).sum(axis=0)
+        at_the_heap = np.linalg.norm(z - x[0]) < 1e-12
+        assert at_the_heap == (np.linalg.norm(pull) <= equal)
+
+
 def test_geometric_median_warns_with_numbers():
     x = np.random.default_rng(6).standard_normal((3, 9, 4))
     x[1] = 1  # this one is done at once
