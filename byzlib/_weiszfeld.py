@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 SAME = 1e-15  # rows this much nearer than most stand in one place, but for rounding
+SHARES = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
 FAR = 1e20  # a row this much farther than most pulls as from infinity
 
 
@@ -122,18 +123,23 @@ def _optimal_at(products, length, i, away):
 
 
 def _descend(products, w, size, tol, max_iter):
-    """Newton's method on F(z) = sum_i |z - x_i|, with Weiszfeld's step where that fails."""
+    """Newton's method on F(z) = sum_i |z - x_i|, in parts or Weiszfeld's step where that fails."""
     squares, active = np.diagonal(products, axis1=-1, axis2=-2), np.arange(len(products))
     for _ in range(max_iter):
         K, sq, here = products[active], squares[active], w[active]
         distance, inner = _distances(K, sq, here)
-        new = _moved(here, distance, _newton(K, here, distance, inner))
+        newton = new = _moved(here, distance, _newton(K, here, distance, inner))
         moved, gain = _progress(K, here, new, distance)
-        # Near the end all is rounding, and Newton's step is still the better.
-        worse = ~(gain.sum(axis=-1) <= 1e-13 * np.abs(gain).sum(axis=-1))
-        if worse.any():
-            new[worse] = _moved(here[worse], distance[worse], 1.0)
-            moved[worse], _ = _progress(K[worse], here[worse], new[worse], distance[worse])
+        worse = _uphill(gain)
+        # Where a whole step of Newton's leads uphill, a part of it does not; else Weiszfeld's.
+        for share in (*SHARES, None) if worse.any() else ():
+            t, new = np.flatnonzero(worse), new.copy()
+            if share is None:
+                new[t] = _moved(here[t], distance[t], 1.0)
+            else:
+                new[t] = (1 - share) * here[t] + share * newton[t]
+            moved[t], gain = _progress(K[t], here[t], new[t], distance[t])
+            worse[t] = _uphill(gain)
         w[active] = new
         going = ~(moved <= tol * size[active])
         active, moved = active[going], moved[going]
@@ -146,6 +152,11 @@ def _descend(products, w, size, tol, max_iter):
         stacklevel=10,  # the line that called the rule
     )
     return w
+
+
+def _uphill(gain):
+    """Does F grow? Near the end all is rounding, and a step of Newton's is still the better."""
+    return ~(gain.sum(axis=-1) <= 1e-13 * np.abs(gain).sum(axis=-1))
 
 
 def _distances(K, squares, w):

@@ -1,7 +1,7 @@
 """Clients and their data: who holds which samples, and how different the clients are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,12 +21,16 @@ class Client:
     poison : callable (X, y) -> (X, y), optional
         What a dishonest client does to its data before training on them; it never changes X or y
         in place. Honest clients have none.
+    claims : int, optional
+        How many samples it says it has, >= 1; the truth by default. It is what a server that
+        weighs clients by their samples goes by, and nobody can check it.
     """
 
     X: np.ndarray
     y: np.ndarray
     name: str = "client"
     poison: Callable | None = None
+    claims: int | None = None
 
     def __post_init__(self):
         if np.ndim(self.X) != 2 or np.shape(self.y) != np.shape(self.X)[:1]:
@@ -36,6 +40,8 @@ class Client:
             )
         if len(self.y) == 0:
             raise ValueError(f"Client {self.name!r} needs at least one sample; got none")
+        if self.claims is not None and as_count(self.claims, "claims", "Client") < 1:
+            raise ValueError(f"Client {self.name!r} needs claims >= 1; got {self.claims}")
 
     def __len__(self):
         return len(self.y)
@@ -43,6 +49,11 @@ class Client:
     def __repr__(self):
         suffix = ", poisoned" if self.poison else ""
         return f"Client({self.name!r}, {len(self)} samples{suffix})"
+
+    @property
+    def claimed(self):
+        """The number of samples that the server is told."""
+        return len(self) if self.claims is None else self.claims
 
     @property
     def training_data(self):
@@ -147,22 +158,57 @@ def label_shares(clients):
     return table.assign(skew=np.abs(shares - pooled).sum(axis=1) / 2)
 
 
+def overclaim(clients, who, factor=10):
+    """An attack on weights: the clients in `who` claim `factor` times the samples they have.
+
+    Parameters
+    ----------
+    clients : list of Client
+    who : sequence of int
+    factor : int
+
+    Returns
+    -------
+    A new list of clients, whose samples are the same.
+    """
+    factor, liars = as_count(factor, "factor", "overclaim"), {as_count(i, "i", "who") for i in who}
+    if not liars <= set(range(len(clients))):
+        raise ValueError(f"overclaim names clients 0 .. {len(clients) - 1}; got {sorted(liars)}")
+    return [
+        replace(client, claims=factor * len(client)) if i in liars else client
+        for i, client in enumerate(clients)
+    ]
+
+
 def stack(clients):
     """All clients' training data as one padded block, for one stacked call of the model.
+
+    Parameters
+    ----------
+    clients : list of n Client, or a list of S such lists, one for each seed
 
     Returns
     -------
     X : (n, m, p) float array, zero where padded; m is the largest client's sample count
     y : (n, m) integer array
     weight : (n, m) float array, 1 for a sample and 0 for padding
+
+    All with a leading axis of length S for a list of lists.
     """
-    data = [client.training_data for client in clients]
+    nested = not isinstance(clients[0], Client)
+    data = [client.training_data for one in (clients if nested else [clients]) for client in one]
+    widths = sorted({np.shape(X)[1] for X, _ in data})
+    if len(widths) > 1:
+        raise ValueError(f"stack needs clients with equally many features; got {widths}")
     longest = max(len(y) for _, y in data)
-    X = np.zeros((len(data), longest, data[0][0].shape[1]))
+    floating = np.result_type(np.float32, *{np.asarray(X).dtype for X, _ in data})
+    X = np.zeros((len(data), longest, *widths), floating)
     y = np.zeros((len(data), longest), dtype=np.int64)
     weight = np.zeros((len(data), longest))
     for i, (X_i, y_i) in enumerate(data):
         X[i, : len(y_i)], y[i, : len(y_i)], weight[i, : len(y_i)] = X_i, y_i, 1.0
+    if nested:
+        return tuple(part.reshape(len(clients), -1, *part.shape[1:]) for part in (X, y, weight))
     return X, y, weight
 
 

@@ -3,41 +3,15 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
-from byzlib._contract import apply_rule, as_count, as_generator, as_positive
-from byzlib.clients import stack
-from byzlib.metrics import accuracy, balanced_accuracy
+from byzlib._contract import as_count, as_generator, as_positive
+from byzlib._rounds import Training
+from byzlib._stacks import StackedRule
+from byzlib.clients import Client
+from byzlib.history import History, Recorder
+from byzlib.metrics import accuracy, attack_success, balanced_accuracy, majority_share
 
-
-@dataclass
-class History:
-    """What happened in a run.
-
-    Attributes
-    ----------
-    table : DataFrame with columns round, metric, value: tidy, one row a measurement
-    theta : (d,) array, the parameters at the end
-    trust : (rounds, n) array, how much each client counted in each round; NaN where the rule does
-        not say or the client was not asked
-    diverged_at : int or None, the round in which the parameters stopped being finite numbers
-    """
-
-    table: pd.DataFrame
-    theta: np.ndarray
-    trust: np.ndarray
-    diverged_at: int | None = None
-
-    def curve(self, metric):
-        """One metric by round, as a Series; KeyError names the metrics there are."""
-        rows = self.table[self.table["metric"] == metric]
-        if rows.empty:
-            raise KeyError(f"no metric {metric!r}; there are {sorted(set(self.table['metric']))}")
-        return rows.set_index("round")["value"].rename(metric)
-
-    def final(self, metric):
-        """The last value of a metric; NaN when the run diverged."""
-        return float("nan") if self.diverged_at is not None else float(self.curve(metric).iloc[-1])
+__all__ = ["ByzantineFL", "History"]
 
 
 @dataclass
@@ -50,26 +24,40 @@ class ByzantineFL:
 
     Parameters
     ----------
-    model : SimpleModel, or any object with init(rng), gradient(theta, X, y, weight), loss, predict
-    clients : list of Client
-    rule : callable (updates, f) or (updates)
+    model : SimpleModel, Quadratic, or any object with init(rng), gradient(theta, X, y, weight);
+        with loss and predict too, for reports
+    clients : list of n Client; or, for a stack of runs, a list of such lists, one for each seed
+    rule : callable (updates) or (updates, f)
+        Also given, where it has such a parameter that is not bound yet: `weights` (see `weighted`),
+        `center`, its last answer (zero at first), and `rng`, the run's generator.
     f : int
         How many liars the server expects; what it tells the rule.
     attack : callable (honest, n_liars, rng) -> (n_liars, d), optional
-        None: Byzantine clients answer honestly from their own data, poisoned where they poison.
+        Also given `round` (from 1), `own` and `history` where it has the attribute needs_round,
+        needs_own or needs_history: own (n_liars, d) is what the liars would answer honestly from
+        their own data, poisoned where they poison; history lists own of all earlier rounds.
+        None: Byzantine clients answer with own.
     byzantine : sequence of int, optional
         Which clients lie; the last f by default. The server never reads it.
-    learning_rate : float
+    learning_rate : float, or callable t -> float for round t = 1, 2, ...
     batch_size : int, optional
         Samples a client draws, with replacement, for each gradient; all of them by default.
     local_steps : int
-        Steps a client takes alone before it answers with (theta - theta_local) / learning_rate.
+        Steps a client takes alone, with the server's learning rate. It answers with
+        (theta - theta_local) / learning_rate, the sum of the gradients on its way: with the sign
+        and the scale of a gradient, so that the mean is FedAvg's average of the local models.
     momentum : float in [0, 1)
-        Each client answers with beta * last answer + (1 - beta) * update.
+        Each client answers with m <- momentum * m + (1 - momentum) * update; m is zero at first.
     participation : float in (0, 1]
         Share of the clients asked each round, drawn anew.
+    delay : int, or (n,) sequence of int
+        Stale clients: how many rounds old the model is that a client answers to. Those who would
+        answer to a model before the first one answer to the first.
+    weighted : bool
+        Hand the rule the sample counts that clients claim (`Client.claimed`) as `weights`.
 
-    One local step is FedSGD, several are FedAvg. Source: McMahan et al., AISTATS 2017.
+    One local step is FedSGD, several are FedAvg. Sources: McMahan et al., AISTATS 2017; momentum at
+    the clients: Karimireddy, He and Jaggi, ICML 2021.
     """
 
     model: object
@@ -78,14 +66,16 @@ class ByzantineFL:
     f: int
     attack: object = None
     byzantine: object = None
-    learning_rate: float = field(kw_only=True)
+    learning_rate: object = field(kw_only=True)
     batch_size: int | None = None
     local_steps: int = 1
     momentum: float = 0.0
     participation: float = 1.0
+    delay: object = 0
+    weighted: bool = False
 
     def __post_init__(self):
-        n = len(self.clients)
+        n = self.n = self._count_clients()
         self.f = as_count(self.f, "f", "ByzantineFL")
         if not 0 <= self.f < n:
             raise ValueError(f"ByzantineFL needs 0 <= f < n; got f = {self.f}, n = {n}")
@@ -95,7 +85,8 @@ class ByzantineFL:
             raise ValueError(f"byzantine names clients 0 .. {n - 1}; got {self.byzantine.tolist()}")
         if len(self.byzantine) == n:
             raise ValueError("ByzantineFL needs at least one honest client; all are Byzantine")
-        as_positive(self.learning_rate, "learning_rate", "ByzantineFL")
+        if not callable(self.learning_rate):
+            as_positive(self.learning_rate, "learning_rate", "ByzantineFL")
         if as_count(self.local_steps, "local_steps", "ByzantineFL") < 1:
             raise ValueError(f"ByzantineFL needs local_steps >= 1; got {self.local_steps}")
         if self.batch_size is not None and as_count(self.batch_size, "batch_size", "") < 1:
@@ -104,99 +95,154 @@ class ByzantineFL:
             raise ValueError(f"ByzantineFL needs 0 <= momentum < 1; got {self.momentum}")
         if not 0 < self.participation <= 1:
             raise ValueError(f"ByzantineFL needs 0 < participation <= 1; got {self.participation}")
+        delays = np.asarray(self.delay)
+        if delays.dtype.kind not in "iu" or delays.shape not in ((), (n,)) or delays.min() < 0:
+            raise ValueError(
+                f"ByzantineFL needs delay >= 0, one integer or {n} of them; got {self.delay}"
+            )
+        self.delays = np.broadcast_to(delays.astype(int), n)
+        StackedRule(self.rule, self.f, self.weighted)  # says so now if the rule takes no weights
 
-    def run(self, rounds, rng, evaluate=None, every=1):
-        """Train for a number of rounds.
+    def run(
+        self,
+        rounds,
+        rng=None,
+        evaluate=None,
+        every=1,
+        *,
+        seeds=None,
+        start=None,
+        success=None,
+        trust=True,
+    ):
+        """Train for a number of rounds; with several seeds, as one run of stacked arrays.
+
+        Each seed gets what it would get on its own, to rounding: it draws from its own generator,
+        in the same order. Random parameters that are bound to a rule or an attack beforehand are
+        shared by the seeds instead.
 
         Parameters
         ----------
         rounds : int
-        rng : numpy.random.Generator or int
-            Draws the initial parameters, then batches, participants and the attack's noise.
+        rng : numpy.random.Generator or int, or a sequence of them for a stack of runs
+            Draws the initial parameters, then participants, batches and the attack's noise.
         evaluate : (X, y), or callable theta -> {metric: value}, optional
-            Test samples give "loss", "accuracy" and "balanced accuracy".
+            Test samples give "loss", "accuracy", "balanced accuracy" and "majority share", the
+            accuracy of always naming the most common class. X (S, m, p), y (S, m) tests each seed
+            of a stack on samples of its own; a callable is called for each seed.
         every : int
             Evaluate after every so many rounds, and after the last.
+        seeds : int, optional
+            seeds=10 is short for rng=range(10).
+        start : (d,) or (S, d) array_like, optional
+            Parameters to go on from, instead of the model's initial ones; momentum starts at zero.
+        success : (source, target), optional
+            Also report "attack success": the share of true `source` among the test samples that is
+            predicted as `target`.
+        trust : bool
+            Record how much each client counted; asking costs a coordinate-wise rule a second pass.
 
         Returns
         -------
-        History; a run whose parameters stop being finite ends there and says in which round.
+        History; of several runs if rng is a sequence or seeds is given. A run whose numbers stop
+        being finite ends there and says in which round; the others go on.
         """
-        rng = as_generator(rng, "ByzantineFL.run")
+        rngs, names, single = _generators(rng, seeds)
         rounds = as_count(rounds, "rounds", "ByzantineFL.run")
-        data = stack(self.clients)
-        n = len(self.clients)
-        theta = self.model.init(rng)
-        answers = np.zeros((n, len(theta)))
-        trust = np.full((rounds, n), np.nan)
-        rows, diverged_at = [], None
+        if rounds < 0 or as_count(every, "every", "ByzantineFL.run") < 1:
+            raise ValueError(f"a run needs rounds >= 0, every >= 1; got {rounds}, {every}")
+        training = Training(self, rngs, start, trust)
+        exam = _Exam(self.model, evaluate, success, len(rngs))
+        record = Recorder(names, rounds, self.n)
         for t in range(1, rounds + 1):
-            asked = self._asked(n, rng)
-            with np.errstate(over="ignore", invalid="ignore"):
-                answers[asked] = self._answers(theta, data, answers, rng)[asked]
-                updates, honest = self._with_lies(answers, asked, rng)
-            if not np.isfinite(honest).all():
-                diverged_at = t
+            training.step(t, record)
+            if len(training.live) and (t % every == 0 or t == rounds):
+                exam(t, training, record)
+            if not len(training.live):
                 break
-            step, weights = apply_rule(self.rule, updates, self.f)
-            if weights is not None:
-                trust[t - 1, asked] = weights
-            with np.errstate(over="ignore", invalid="ignore"):
-                theta = theta - self.learning_rate * step
-            if not np.isfinite(theta).all():
-                diverged_at = t
-                break
-            if len(honest):
-                gap = np.linalg.norm(step - honest.mean(axis=0))
-                rows.append((t, "distance to honest mean", gap))
-            if t % every == 0 or t == rounds:
-                rows += [(t, name, value) for name, value in self._measure(theta, evaluate).items()]
-        table = pd.DataFrame(rows, columns=["round", "metric", "value"])
-        table = table.astype({"round": int, "value": float})
-        return History(table, theta, trust, diverged_at)
+        return record.history(training.final(), single)
 
-    def _asked(self, n, rng):
-        """Who takes part in this round, in ascending order."""
-        if self.participation == 1.0:
-            return np.arange(n)
-        return np.sort(rng.choice(n, size=max(1, round(self.participation * n)), replace=False))
+    def _count_clients(self):
+        """n; the same for every list of clients, if there is one for each seed."""
+        lists = self.clients
+        if not isinstance(lists, list | tuple) or not lists:
+            raise TypeError(f"ByzantineFL needs a list of clients; got {lists!r}")
+        if not isinstance(lists[0], list | tuple):
+            lists = [lists]
+        if not all(isinstance(one, list | tuple) for one in lists):
+            raise TypeError("ByzantineFL needs a list of Client, or a list of such lists")
+        if not all(isinstance(client, Client) for one in lists for client in one):
+            raise TypeError("ByzantineFL needs a list of Client, or a list of such lists")
+        sizes = sorted({len(one) for one in lists})
+        if len(sizes) > 1:
+            raise ValueError(f"ByzantineFL needs equally many clients for each seed; got {sizes}")
+        return sizes[0]
 
-    def _answers(self, theta, data, last, rng):
-        """What every client would send if none of them lied: (n, d), one stacked call a step."""
-        local = theta
-        for _ in range(self.local_steps):
-            gradient = self.model.gradient(local, *self._batch(data, rng))
-            local = local - self.learning_rate * gradient
-        update = gradient if self.local_steps == 1 else (theta - local) / self.learning_rate
-        return self.momentum * last + (1 - self.momentum) * update
 
-    def _batch(self, data, rng):
-        """Each client's samples of one step: all of them, or `batch_size` drawn from its own."""
-        X, y, weight = data
-        if self.batch_size is None:
-            return X, y, weight
-        counts = weight.sum(axis=1, dtype=int)[:, None]
-        picks = rng.integers(0, counts, size=(len(y), self.batch_size))
-        return X[np.arange(len(y))[:, None], picks], np.take_along_axis(y, picks, axis=1), None
+class _Exam:
+    """Measures the models of a stack of runs on test samples, or by a function of theta."""
 
-    def _with_lies(self, answers, asked, rng):
-        """Updates as the server receives them, and the honest ones among them."""
-        updates = answers[asked]
-        lies = np.isin(asked, self.byzantine)
-        honest = updates[~lies]
-        if self.attack is not None and lies.any() and len(honest):
-            updates[lies] = self.attack(honest, int(lies.sum()), rng)
-        return updates, honest
-
-    def _measure(self, theta, evaluate):
-        if evaluate is None:
-            return {}
+    def __init__(self, model, evaluate, success, runs):
+        self.model, self.function, self.success = model, None, success
+        self.X = self.y = None
         if callable(evaluate):
-            return evaluate(theta)
-        X, y = evaluate
-        predicted = self.model.predict(theta, X)
-        return {
-            "loss": self.model.loss(theta, X, y),
-            "accuracy": accuracy(y, predicted),
-            "balanced accuracy": balanced_accuracy(y, predicted),
-        }
+            self.function = evaluate
+        elif evaluate is not None:
+            self.X, self.y = (np.asarray(part) for part in evaluate)
+            if self.X.ndim not in (2, 3) or self.y.shape != self.X.shape[:-1]:
+                raise ValueError(
+                    f"evaluate needs X (m, p), y (m,) or X ({runs}, m, p), y ({runs}, m); "
+                    f"got {self.X.shape}, {self.y.shape}"
+                )
+            if self.X.ndim == 3 and len(self.X) != runs:
+                raise ValueError(
+                    f"evaluate needs test samples for each of {runs} seeds; got {len(self.X)}"
+                )
+        if success is not None and (self.X is None or len(success) != 2):
+            raise ValueError("success needs two labels, (source, target), and evaluate=(X, y)")
+
+    def __call__(self, t, training, record):
+        if self.function:
+            for run, theta in zip(training.live, training.theta, strict=True):
+                for name, value in self.function(theta.copy()).items():
+                    record.add(t, name, [run], [value])
+        elif self.X is not None:
+            values = self._measured(training.theta, training.live)
+            keep = training.stop(~np.isfinite(values["loss"]), t, "the loss", record)
+            for name, value in values.items():
+                record.add(t, name, training.live, value if keep is None else value[keep])
+
+    def _measured(self, theta, live):
+        """Each metric, (S,)."""
+        X, y = (self.X, self.y) if self.X.ndim == 2 else (self.X[live], self.y[live])
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = {"loss": self.model.loss(theta, X, y)}
+            if hasattr(self.model, "predict"):
+                predicted = self.model.predict(theta, X)
+                values |= {
+                    "accuracy": accuracy(y, predicted),
+                    "balanced accuracy": balanced_accuracy(y, predicted),
+                    "majority share": np.broadcast_to(majority_share(y), len(theta)),
+                }
+                if self.success is not None:
+                    values["attack success"] = attack_success(y, predicted, *self.success)
+        return values
+
+
+def _generators(rng, seeds):
+    """The runs' generators, what the seeds are called, and whether it is a single run."""
+    if seeds is not None:
+        if rng is not None:
+            raise ValueError("a run needs either rng or seeds, not both")
+        if as_count(seeds, "seeds", "ByzantineFL.run") < 1:
+            raise ValueError(f"a run needs seeds >= 1; got {seeds}")
+        rng = range(seeds)
+    if not isinstance(rng, list | tuple | range | np.ndarray):
+        return [as_generator(rng, "ByzantineFL.run")], (0,), True
+    rngs = [as_generator(one, "ByzantineFL.run") for one in rng]
+    names = tuple(
+        k if isinstance(one, np.random.Generator) else int(one) for k, one in enumerate(rng)
+    )
+    if not rngs or len(set(map(id, rngs))) < len(rngs) or len(set(names)) < len(names):
+        raise ValueError(f"a stack of runs needs seeds that differ, at least one; got {rng}")
+    return rngs, names, False

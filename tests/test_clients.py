@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from byzlib.attacks import label_flip
-from byzlib.clients import Client, label_shares, split_by, split_dirichlet, split_iid, stack
+from byzlib.clients import (
+    Client,
+    label_shares,
+    overclaim,
+    split_by,
+    split_dirichlet,
+    split_iid,
+    stack,
+)
 
 rng = np.random.default_rng(13)
 X = np.arange(600.0).reshape(300, 2)  # every row is recognisable
@@ -85,6 +93,23 @@ def test_stack_pads_with_zero_weight():
     np.testing.assert_array_equal(labels[1], y[3:8])
 
 
+def test_stack_of_lists_has_a_leading_axis():
+    lists = [[Client(X[:3], y[:3]), Client(X[3:8], y[3:8])], [Client(X[:1], y[:1])] * 2]
+    block, labels, weight = stack(lists)
+    assert block.shape == (2, 2, 5, 2) and labels.shape == weight.shape == (2, 2, 5)
+    np.testing.assert_array_equal(block[0], stack(lists[0])[0])
+    assert weight.sum(axis=-1).tolist() == [[3, 5], [1, 1]]
+
+
+def test_overclaiming():
+    """The liar has what it had, and says that it has ten times as much."""
+    clients = [Client(X[:3], y[:3]), Client(X[3:8], y[3:8])]
+    liars = overclaim(clients, [1])
+    assert [client.claimed for client in clients] == [3, 5]
+    assert [client.claimed for client in liars] == [3, 50]
+    assert len(liars[1]) == 5 and liars[0] is clients[0]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
@@ -98,6 +123,14 @@ def test_stack_pads_with_zero_weight():
         (lambda: split_dirichlet(X, y, 290, 0.01, 1, 5), ValueError, "raise alpha or lower n"),
         (lambda: split_by(X, y, [1, 2]), ValueError, "one key a sample"),
         (lambda: Client(X, y[:3]), ValueError, "needs X of shape"),
+        (lambda: Client(X, y, claims=0), ValueError, "claims >= 1; got 0"),
+        (lambda: Client(X, y, claims=1.5), TypeError, "integer claims"),
+        (lambda: overclaim([Client(X, y)], [1]), ValueError, r"clients 0 .. 0; got \[1\]"),
+        (
+            lambda: stack([Client(X, y), Client(X[:, :1], y)]),
+            ValueError,
+            r"equally many features; got \[1, 2\]",
+        ),
         (lambda: Client(X[:0], y[:0]), ValueError, "at least one sample"),
     ],
 )

@@ -284,6 +284,19 @@ def test_geometric_median_of_two_and_three():
     assert ag.geometric_median([[0.0, 0], [1, 0], [0.5, 0.1]]).tolist() == [0.5, 0.1]
 
 
+def test_geometric_median_of_rows_nearly_on_a_line():
+    rng = np.random.default_rng(0)
+    gain, volume = rng.normal(0.1, 0.3, (200, 10)), rng.normal(5000, 1000, (200, 10))
+    gain[:, 0] = 50
+    x = np.stack([gain, volume], axis=-1)
+    z = ag.geometric_median(x, max_iter=60)  # a warning is an error
+    away = z[:, None] - x
+    length = np.linalg.norm(away, axis=-1, keepdims=True)
+    pull = np.linalg.norm((away / np.maximum(length, 1e-300)).sum(axis=1), axis=-1)
+    at_a_row = length[..., 0].min(axis=1) < 1e-9
+    assert (pull[~at_a_row] < 1e-4).all() and (pull[at_a_row] <= 1 + 1e-9).all()
+
+
 def test_geometric_median_among_rows_equal_up_to_rounding():
     rng = np.random.default_rng(5)
     for n, equal in [(17, 8), (10, 5), (9, 4)]:

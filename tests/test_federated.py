@@ -7,6 +7,7 @@ from byzlib.aggregators import krum, mean, median, trimmed_mean
 from byzlib.attacks import gaussian_noise, label_flip, sign_flip
 from byzlib.clients import Client, split_iid
 from byzlib.federated import ByzantineFL
+from byzlib.metrics import majority_share
 from byzlib.model import SimpleModel
 
 
@@ -152,6 +153,109 @@ def test_partial_participation_asks_some():
     assert (asked.sum(axis=0) > 0).all()
 
 
+def test_everybody_is_asked_equally_often():
+    """Each of 10 clients is asked in a share 0.3 of 1000 rounds, in pairs as chance has it."""
+    run = train(mean, liars=0, centres=range(10), rounds=1000, participation=0.3, learning_rate=0.1)
+    asked = np.isfinite(run.trust)
+    se = np.sqrt(0.3 * 0.7 / 1000)
+    assert (np.abs(asked.mean(axis=0) - 0.3) < 4 * se).all()
+    together = (asked[:, :, None] & asked[:, None, :]).mean(axis=0)[np.triu_indices(10, 1)]
+    share = 3 / 10 * 2 / 9
+    assert (np.abs(together - share) < 4.5 * np.sqrt(share * (1 - share) / 1000)).all()
+
+
+def test_a_round_in_which_only_liars_are_asked():
+    """Nobody honest to copy: they answer from their own data, and no distance is reported."""
+    run = train(mean, big(1), centres=(0,), rounds=40, participation=0.5)
+    lonely = np.isfinite(run.trust[:, 1])
+    assert 0 < lonely.sum() < 40
+    assert len(run.curve("distance to honest mean")) == 40 - lonely.sum()
+
+
+def test_late_clients_answer_to_an_older_model():
+    """Round by round with plain numbers; those later than the beginning answer to the first."""
+    centres, delays, eta = np.array([0.0, 1, 2, 7, 0]), np.array([0, 1, 3, 0, 10]), 0.3
+    path = [10.0]
+    for t in range(8):
+        seen = np.array([path[max(0, t - delay)] for delay in delays])
+        path.append(path[-1] - eta * np.mean(seen - centres))
+    for t in range(1, 9):
+        run = train(mean, liars=0, centres=centres, rounds=t, delay=delays, learning_rate=eta)
+        np.testing.assert_allclose(run.theta, path[t], rtol=1e-13)
+
+
+def test_late_clients_can_make_a_stable_step_size_unstable():
+    """theta_{t+1} = theta_t - eta theta_{t-1} converges for eta < 1 only, on time for eta < 2."""
+    on_time = train(mean, liars=0, centres=(0,), rounds=60, learning_rate=1.2)
+    late = train(mean, liars=0, centres=(0,), rounds=60, learning_rate=1.2, delay=1)
+    assert abs(on_time.theta[0]) < 1e-12 < 1e2 < abs(late.theta[0])
+
+
+def slow_training(clients, rounds, rate, steps, beta, seed):
+    """FedAvg with momentum by loops over clients and steps; theta by round."""
+    model = SimpleModel(3, 8)
+    path = [model.init(seed)]
+    momentum = [np.zeros(model.n_parameters) for _ in clients]
+    for _ in range(rounds):
+        for i, client in enumerate(clients):
+            local = path[-1]
+            for _ in range(steps):
+                local = local - rate * model.gradient(local, client.X, client.y)
+            delta = local - path[-1]  # of the model, downhill: the other sign of an update
+            momentum[i] = beta * momentum[i] + (1 - beta) * -delta / rate
+        path.append(path[-1] - rate * np.mean(momentum, axis=0))
+    return path
+
+
+@pytest.mark.parametrize(("steps", "beta"), [(1, 0.0), (1, 0.9), (4, 0.0), (3, 0.6)])
+def test_against_loops(steps, beta):
+    parts = [
+        Client(c.X[: 9 + 4 * i], c.y[: 9 + 4 * i]) for i, c in enumerate(split_iid(X, y, 8, 1))
+    ]
+    path = slow_training(parts, 6, 0.4, steps, beta, seed=5)
+    settings = {"clients": parts, "f": 0, "learning_rate": 0.4}
+    fl = network(mean, local_steps=steps, momentum=beta, **settings)
+    for t in (1, 2, 6):
+        np.testing.assert_allclose(fl.run(t, 5).theta, path[t], rtol=0, atol=1e-13)
+
+
+def test_fedavg_averages_the_local_models():
+    """The step that the mean of the answers makes ends at the mean of the local models."""
+    parts = split_iid(X, y, 8, 1)
+    model, rate = SimpleModel(3, 8), 0.4
+    theta = model.init(5)
+    local = np.repeat(theta[None], 8, axis=0)
+    for _ in range(5):
+        steps = [model.gradient(w, c.X, c.y) for w, c in zip(local, parts, strict=True)]
+        local = local - rate * np.array(steps)
+    run = network(mean, clients=parts, f=0, learning_rate=rate, local_steps=5).run(1, 5)
+    np.testing.assert_allclose(run.theta, local.mean(axis=0), atol=1e-14)
+
+
+def test_going_on_from_where_a_run_ended():
+    fl = network(median, sign_flip)
+    whole, half = fl.run(10, 3), fl.run(5, 3)
+    np.testing.assert_array_equal(fl.run(5, 3, start=half.theta).theta, whole.theta)
+    stacked = fl.run(5, seeds=2, start=half.theta)
+    np.testing.assert_allclose(stacked.theta, [whole.theta] * 2, atol=1e-13)
+
+
+def test_success_of_a_targeted_attack():
+    """Every liar trains on Down called Up, and shouts; the share of Down taken for Up rises."""
+    parts = split_iid(X, y, 8, 1)
+    liars = [Client(c.X, c.y, poison=lambda X, y: (X, label_flip(y, {0: 2}))) for c in parts[6:]]
+
+    def shout(honest, f, rng, own):
+        return 10 * own
+
+    shout.needs_own = True
+    fooled = network(mean, shout, clients=parts[:6] + liars)
+    clean = network(mean, clients=parts, f=0)
+    test = {"rng": 3, "evaluate": (X, y), "every": 100, "success": (0, 2)}
+    assert fooled.run(100, **test).final("attack success") > 0.9
+    assert clean.run(100, **test).final("attack success") < 0.1
+
+
 rng = np.random.default_rng(29)
 X = rng.standard_normal((400, 3))
 y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
@@ -170,7 +274,9 @@ def test_a_real_network_learns_and_reports():
         "loss",
         "accuracy",
         "balanced accuracy",
+        "majority share",
     }
+    assert run.final("majority share") == majority_share(y) < 0.55
     assert run.final("accuracy") > 0.85
     assert run.curve("loss").is_monotonic_decreasing
 
@@ -206,8 +312,8 @@ def test_batches_come_from_the_clients_own_samples():
     clients = [Client(np.full((m, 1), m), np.zeros(m, int)) for m in (2, 5, 9)]
     ByzantineFL(Spy(), clients, mean, 0, learning_rate=0.1, batch_size=4).run(30, 1)
     for batch in seen:
-        assert batch.shape == (3, 4)
-        np.testing.assert_array_equal(batch, np.repeat([[2], [5], [9]], 4, axis=1))
+        assert batch.shape == (1, 3, 4)
+        np.testing.assert_array_equal(batch[0], np.repeat([[2], [5], [9]], 4, axis=1))
 
 
 @pytest.mark.parametrize(

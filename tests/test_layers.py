@@ -18,13 +18,34 @@ WINGS = {
         "preaggregators",
         "centers",
         "aggregators",
+        "_lies",
+        "crafted",
+        "worst_case",
+        "schedules",
+        "poisoning",
         "attacks",
         "theory",
     ],
-    "learning": ["model", "metrics", "clients", "federated"],
-    "market": ["_bybit_wire", "bybit", "candle_store", "market", "features", "risk"],
+    "learning": ["model", "metrics", "clients", "history", "_stacks", "_rounds", "federated"],
+    "market": [
+        "_bybit_errors",
+        "_candle_times",
+        "_bybit_wire",
+        "_bybit_http",
+        "_bybit_request",
+        "_candle_file",
+        "candle_store",
+        "_bybit_pages",
+        "bybit",
+        "_tape",
+        "_planted",
+        "market",
+        "_splits",
+        "features",
+        "risk",
+    ],
 }
-MEETING = ["experiments", "plotting", "checks"]
+MEETING = ["experiments", "trials", "results", "plotting", "tables", "checks"]
 
 
 def imports_of(path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from byzlib.model import SimpleModel
+from byzlib.model import Quadratic, SimpleModel
 
 rng = np.random.default_rng(11)
 X = rng.standard_normal((10, 30, 4))
@@ -19,6 +19,120 @@ def numerical_gradient(model, theta, X, y, weight=None, step=1e-6):
         rise = model.loss(up, X, y, weight) - model.loss(down, X, y, weight)
         gradient[j] = rise / (2 * step)
     return gradient
+
+
+def one_sample_at_a_time(model, theta, X, y, weight):
+    """Loss and gradient by the chain rule, written out for one sample after the other."""
+    p, H, C = model.n_features, model.n_hidden, model.n_classes
+    W1, b1 = theta[: p * H].reshape(p, H), theta[p * H : (p + 1) * H]
+    W2, b2 = theta[(p + 1) * H : -C].reshape(H, C), theta[-C:]
+    loss, total = 0.0, np.zeros(model.n_parameters)
+    for x, label, w in zip(X, y, weight, strict=True):
+        inner = x @ W1 + b1
+        hidden = np.maximum(inner, 0) if model.activation == "relu" else np.tanh(inner)
+        odds = np.exp(hidden @ W2 + b2)
+        probability = odds / odds.sum()
+        loss -= w * np.log(probability[label])
+        error = probability - np.eye(C)[label]
+        slope = inner > 0 if model.activation == "relu" else 1 - hidden**2
+        back = W2 @ error * slope
+        parts = np.outer(x, back), back, np.outer(hidden, error), error
+        total += w * np.concatenate([part.ravel() for part in parts])
+    return loss / weight.sum(), total / weight.sum()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_against_one_sample_at_a_time(activation):
+    model = SimpleModel(4, 6, 3, activation)
+    theta = np.stack([model.init(seed) for seed in range(3)])
+    theta += 0.1 * rng.standard_normal(theta.shape)
+    weight = rng.integers(0, 3, (10, 30)).astype(float)
+    loss = model.loss(theta[:, None], X, y, weight)
+    gradient = model.gradient(theta[:, None], X, y, weight)
+    for s in range(3):
+        for i in range(10):
+            slow = one_sample_at_a_time(model, theta[s], X[i], y[i], weight[i])
+            np.testing.assert_allclose(loss[s, i], slow[0], rtol=1e-12)
+            np.testing.assert_allclose(gradient[s, i], slow[1], rtol=0, atol=1e-14)
+
+
+def test_blocks_and_threads_change_nothing(monkeypatch):
+    """A stack large enough for two threads and many blocks is its parts."""
+    model = SimpleModel(4, 64, 3)
+    theta = np.stack([model.init(seed) for seed in range(30)])[:, None]
+    whole = model.gradient(theta, X, y), model.loss(theta, X, y), model.predict(theta, X)
+    monkeypatch.setattr("byzlib.model.CACHE_BYTES", 1)
+    for s in (0, 13, 29):
+        for i in (0, 9):
+            one = theta[s, 0], X[i], y[i]
+            np.testing.assert_allclose(whole[0][s, i], model.gradient(*one), rtol=0, atol=1e-14)
+            np.testing.assert_allclose(whole[1][s, i], model.loss(*one), rtol=1e-14)
+            np.testing.assert_array_equal(whole[2][s, i], model.predict(*one[:2]))
+
+
+def test_trials_may_differ_in_labels_only():
+    model = SimpleModel(4, 6, 3)
+    theta = model.init(1)
+    together = model.gradient(theta, X[0], y)
+    assert together.shape == (10, model.n_parameters) and model.loss(theta, X[0], y).shape == (10,)
+    np.testing.assert_allclose(together[4], model.gradient(theta, X[0], y[4]), atol=1e-15)
+
+
+def test_inputs_stay_as_they_are():
+    model = SimpleModel(4, 6, 3)
+    theta, given = model.init(1), X.copy()
+    kept = theta.copy()
+    for call in (model.gradient, model.loss):
+        call(theta, given, y)
+    model.predict_proba(theta, given)
+    np.testing.assert_array_equal(theta, kept)
+    np.testing.assert_array_equal(given, X)
+
+
+def test_float32_stays_float32():
+    model = SimpleModel(4, 6, 3, dtype=np.float32)
+    theta, small = model.init(1), X.astype(np.float32)
+    assert theta.dtype == model.gradient(theta, small, y).dtype == np.float32
+    assert model.loss(theta, small, y).dtype == model.predict_proba(theta, small).dtype
+    double = SimpleModel(4, 6, 3).gradient(theta.astype(float), X, y)
+    np.testing.assert_allclose(model.gradient(theta, small, y), double, atol=1e-6)
+    weight = np.ones((10, 30))
+    assert model.gradient(theta, small, y, weight).dtype == np.float32
+
+
+def test_without_hidden_units_the_loss_is_convex():
+    """Logistic regression: any chord lies above the loss."""
+    model = SimpleModel(4, 0, 3)
+    assert model.n_parameters == 5 * 3 == len(model.init(1))
+    np.testing.assert_allclose(
+        model.gradient(model.init(1), X[0], y[0]),
+        numerical_gradient(model, model.init(1), X[0], y[0]),
+        atol=1e-8,
+    )
+    for _ in range(50):
+        a, b = 3 * rng.standard_normal((2, model.n_parameters))
+        share = rng.random()
+        chord = share * model.loss(a, X[0], y[0]) + (1 - share) * model.loss(b, X[0], y[0])
+        assert model.loss(share * a + (1 - share) * b, X[0], y[0]) <= chord + 1e-12
+
+
+def test_a_quadratic_by_hand():
+    """Samples 1 and 3, theta 5: mean of 16/2 and 4/2 is 5, slope 5 - 2."""
+    model = Quadratic()
+    samples = np.array([[1.0], [3.0]])
+    assert model.loss(np.array([5.0]), samples) == 5
+    assert model.gradient(np.array([5.0]), samples) == [3]
+    assert model.gradient(np.array([5.0]), samples, weight=[0, 2]) == [2]
+    steep = Quadratic([1.0, 2.0], curvature=[1.0, 10.0])
+    assert steep.init().tolist() == [1, 2] and steep.n_parameters == 2
+    theta, points = rng.standard_normal(2), rng.standard_normal((4, 5, 2))
+    slopes = steep.gradient(theta, points)
+    assert slopes.shape == (4, 2) and steep.loss(theta, points).shape == (4,)
+    for i in range(4):
+        np.testing.assert_allclose(
+            slopes[i], numerical_gradient(steep, theta, points[i], None), atol=1e-6
+        )
+    assert Quadratic(n_parameters=3).init().tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -110,6 +224,18 @@ def test_init_is_a_function_of_the_seed():
         (lambda m: m.loss(m.init(1), X[:, :0], y[:, :0]), ValueError, "m >= 1"),
         (lambda m: m.loss(m.init(1), X, y + 1), ValueError, r"labels 0 .. 2; got 1 .. 3"),
         (lambda m: m.loss(m.init(1), X, y - 0.5), TypeError, "integer labels"),
+        (lambda m: m.loss(m.init(1), X, y[:, :5]), ValueError, r"a label a sample, \(..., 30\)"),
+        (lambda m: m.loss(m.init(1), X, y, np.ones(5)), ValueError, "a weight a sample"),
+        (lambda m: m.loss(m.init(1), X, y, np.zeros(30)), ValueError, "some of them > 0"),
+        (lambda m: m.loss(m.init(1), X, y, np.full(30, -1)), ValueError, "weights >= 0"),
+        (lambda m: m.loss(m.init(1), X, y[:3]), ValueError, r"fit together; got .*\(10,\), \(3,\)"),
+        (lambda m: m.loss(m.init(1) + 1j, X, y), TypeError, "real numbers theta"),
+        (lambda m: SimpleModel(4, -1), ValueError, "n_hidden >= 0; got -1"),
+        (lambda m: SimpleModel(4, dtype=np.int64), ValueError, "float32 or float64; got int64"),
+        (lambda m: Quadratic(curvature=0), ValueError, "curvature > 0; got 0"),
+        (lambda m: Quadratic([1, 2], [1, 2, 3]), ValueError, "fit together"),
+        (lambda m: Quadratic([[1, 2]]), ValueError, r"of shape \(d,\); got \(1, 2\)"),
+        (lambda m: Quadratic().loss(np.zeros(1), X), ValueError, r"X \(..., m, 1\)"),
         (lambda m: m.init(None), TypeError, "pass rng"),
         (lambda m: SimpleModel(0), ValueError, "n_features >= 1; got 0"),
         (lambda m: SimpleModel(4, 2.5), TypeError, "integer n_hidden"),
