@@ -8,6 +8,11 @@ The checkers of each chapter stand in a module of its number.
 from byzlib.checks._form import NotYet, exercise, require
 from byzlib.checks.chapter_00 import middle
 from byzlib.checks.chapter_01 import liars_survived, steer_together
+from byzlib.checks.chapter_02 import careful_trimmed_mean, influence
+from byzlib.checks.chapter_03 import average_best, scores
+from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
+from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
+from byzlib.checks.chapter_06 import clip_around, mix
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
 
 __all__ = [
@@ -17,6 +22,18 @@ __all__ = [
     "middle",
     "liars_survived",
     "steer_together",
+    "careful_trimmed_mean",
+    "influence",
+    "average_best",
+    "scores",
+    "count_from_share",
+    "trim",
+    "worst_table",
+    "is_geometric_median",
+    "median_of_means",
+    "weiszfeld_step",
+    "mix",
+    "clip_around",
     "next_labels",
     "upper_shadow",
 ]

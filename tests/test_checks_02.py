@@ -1,0 +1,119 @@
+"""The checkers of chapter 02: right answers in several dresses pass, wrong ones get their hint."""
+
+import numpy as np
+import pytest
+
+from byzlib.checks import NotYet, chapter_02
+
+
+def influence_by_loop(rule, honest, y):
+    honest = np.array(honest, dtype=float)[:, None]
+    return [rule(np.append(honest, [[v]], axis=0)).item() - rule(honest).item() for v in y]
+
+
+def influence_by_stacking(rule, honest, y):
+    rows = np.tile([*honest, 0.0], (len(y), 1))
+    rows[:, -1] = y
+    alone = rule(rows[0, :-1, None])
+    return np.array([rule(row[:, None]) - alone for row in rows])[:, 0]
+
+
+def replacing(rule, honest, y):
+    x = np.array(honest, dtype=float)[:, None]
+    return [rule(np.append(x[:-1], [[v]], axis=0)).item() - rule(x).item() for v in y]
+
+
+def growing(rule, honest, y):
+    answers = influence_by_loop(rule, honest, y)
+    honest.append(0.0)
+    return answers
+
+
+def trimmed(reports, f, bad=np.isfinite, lower=1, refuse=True):
+    x = np.array(reports, dtype=float)
+    left = np.sort(x[bad(x)])
+    f = f - lower * (len(x) - len(left))
+    if f < 0:
+        if refuse:
+            raise ValueError("too many")
+        f = 0
+    return left[f : len(left) - f].mean()
+
+
+def trimmed_by_crossing_out(reports, f):
+    left = [r for r in reports if np.isfinite(r)]
+    if len(reports) - len(left) > f:
+        raise ValueError("too many")
+    for _ in range(f - len(reports) + len(left)):
+        left.remove(min(left))
+        left.remove(max(left))
+    return sum(left) / len(left)
+
+
+def spoiling(reports, f):
+    value = trimmed(reports, f)
+    if not np.isfinite(reports[0]):
+        del reports[0]
+    return value
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+influence, careful = chapter_02.influence, chapter_02.careful_trimmed_mean
+
+RIGHT = [
+    (influence, influence_by_loop),
+    (influence, influence_by_stacking),
+    (careful, trimmed),
+    (careful, trimmed_by_crossing_out),
+]
+
+WRONG = [
+    (influence, todo, "still to do"),
+    (influence, 3, "hand over the function itself"),
+    (influence, lambda r, h, y: 1 / 0, "stopped with ZeroDivisionError"),
+    (influence, lambda r, h, y: 0.0, r"shape \(\), not \(3,\)"),
+    (influence, lambda r, h, y: "flat", "One number for each"),
+    (influence, lambda r, h, y: [np.nan] * 3, "moves by"),
+    (influence, lambda r, h, y: [r(np.array([[*h, v]]).T).item() for v in y], "is the answer with"),
+    (influence, lambda r, h, y: -np.array(influence_by_loop(r, h, y)), "the other way"),
+    (influence, lambda r, h, y: 5 * np.array(influence_by_loop(r, h, y)), "5 times the move"),
+    (influence, lambda r, h, y: 4 * np.array(influence_by_loop(r, h, y)), "4 times the move"),
+    (influence, replacing, "took the place of an honest one"),
+    (influence, growing, "changed the honest reports"),
+    (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median of"),
+    (careful, todo, "still to do"),
+    (careful, lambda r, f: None, "One number is wanted|for .* and f = 2"),
+    (careful, lambda r, f: "2", r"for .* and f = 2"),
+    (careful, lambda r, f: np.mean(r[f : len(r) - f]), "sort the reports"),
+    (careful, lambda r, f: np.mean(sorted(r)[: len(r) - f]), "not only the top"),
+    (careful, lambda r, f: np.mean(sorted(r)[f:]), "not only the bottom"),
+    (careful, lambda r, f: trimmed(r, f // 2), "one at each end"),
+    (careful, lambda r, f: trimmed(r, max(f, 1)), "f = 0 is the mean"),
+    (careful, lambda r, f: np.nan if np.isnan(r).any() else trimmed(r, f), "came through"),
+    (careful, lambda r, f: trimmed(r, f, bad=lambda x: x == x), "sorts inf to an end"),
+    (careful, lambda r, f: np.mean(np.sort(r)[f : len(r) - f]), "sorts nan to an end"),
+    (careful, lambda r, f: trimmed(r, f, lower=0), "lower f by as many"),
+    (careful, lambda r, f: trimmed(r, f, refuse=False), "raise a ValueError"),
+    (careful, lambda r, f: trimmed(r, f) + (not np.isfinite(r[0])), "with .* and f = 3"),
+    (careful, spoiling, "changed the reports"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    checkers = {f for f in vars(chapter_02).values() if hasattr(f, "__wrapped__")}
+    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

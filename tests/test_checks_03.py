@@ -1,0 +1,111 @@
+"""The checkers of chapter 03: right answers in several dresses pass, wrong ones get their hint."""
+
+import numpy as np
+import pytest
+
+from byzlib.checks import NotYet, chapter_03
+
+
+def near(updates, k, power=2, skip=1):
+    apart = np.linalg.norm(updates[:, None] - updates[None, :], axis=-1)
+    return (np.sort(apart, axis=1)[:, skip : k + skip] ** power).sum(axis=1)
+
+
+def guarded(rule):
+    def answer(updates, f):
+        if len(updates) < 2 * f + 3:
+            raise ValueError("n >= 2f + 3")
+        return rule(np.array(updates), len(updates) - f - 2)
+
+    return answer
+
+
+def scores_by_loop(updates, f):
+    n, total = len(updates), []
+    if n < 2 * f + 3:
+        raise ValueError("n >= 2f + 3")
+    for i in range(n):
+        others = [sum((updates[i] - updates[j]) ** 2) for j in range(n) if j != i]
+        total.append(sum(sorted(others)[: n - f - 2]))
+    return total
+
+
+def centring(updates, f):
+    updates -= updates.mean(axis=0)
+    return guarded(near)(updates, f)
+
+
+def best_by_partition(updates, scores, m):
+    return updates[np.argpartition(scores, m - 1)[:m]].sum(axis=0) / m
+
+
+def best_by_loop(updates, scores, m):
+    order = sorted(range(len(scores)), key=lambda i: scores[i])
+    return [sum(updates[i][j] for i in order[:m]) / m for j in range(updates.shape[1])]
+
+
+def in_place(updates, scores, m):
+    value = best_by_partition(updates, scores, m)
+    scores.sort()
+    return value
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+scores, best = chapter_03.scores, chapter_03.average_best
+
+RIGHT = [
+    (scores, guarded(near)),
+    (scores, scores_by_loop),
+    (best, best_by_partition),
+    (best, best_by_loop),
+]
+
+WRONG = [
+    (scores, todo, "still to do"),
+    (scores, "krum", "hand over the function itself"),
+    (scores, lambda x, f: 1 / 0, "stopped with ZeroDivisionError"),
+    (scores, lambda x, f: None, "One score for each client"),
+    (scores, lambda x, f: 33.0, r"shape \(\), not \(7,\)"),
+    (scores, lambda x, f: np.full(len(x), np.nan), "the scores are"),
+    (scores, guarded(lambda x, k: near(x, k, skip=0)), "no neighbor of its own"),
+    (scores, guarded(lambda x, k: near(x, k + 1)), "one neighbor too many"),
+    (scores, guarded(lambda x, k: near(x, len(x))), "sum over all others"),
+    (scores, guarded(lambda x, k: near(x, k, power=1)), "to be squared"),
+    (scores, guarded(lambda x, k: near(x, k, power=4)), "squared twice"),
+    (scores, guarded(lambda x, k: np.sqrt(near(x, k))), "no root"),
+    (scores, guarded(lambda x, k: near(x, k) / k), "not the mean"),
+    (scores, guarded(lambda x, k: near(x, len(x) - 1) - near(x, len(x) - 1 - k)), "farthest"),
+    (scores, lambda x, f: near(x, len(x) - f - 2), "raise a ValueError"),
+    (scores, centring, "changed the updates"),
+    (best, todo, "still to do"),
+    (best, lambda x, s, m: None, "One row of 3 numbers"),
+    (best, lambda x, s, m: x[np.argsort(s)[:m]], r"shape \(3, 3\)"),
+    (best, lambda x, s, m: np.full(x.shape[1], np.nan), "with m = 3 of 7 rows"),
+    (best, lambda x, s, m: x[np.argsort(s)[:m]].sum(axis=0), "divide by m"),
+    (best, lambda x, s, m: x[np.argsort(-s)[:m]].mean(axis=0), "largest scores"),
+    (best, lambda x, s, m: x[s.argmin()], "best row alone"),
+    (best, lambda x, s, m: x[:m].mean(axis=0), "as they came"),
+    (best, lambda x, s, m: x.mean(axis=0), "mean of all rows"),
+    (best, lambda x, s, m: x[np.argsort(s)[: m + 1]].mean(axis=0), "with m = 3 of 7 rows"),
+    (best, in_place, "changed what it was given"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    checkers = {f for f in vars(chapter_03).values() if hasattr(f, "__wrapped__")}
+    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

@@ -1,0 +1,187 @@
+"""The checkers of chapter 05: right answers pass, each likely wrong one gets its own hint."""
+
+import statistics
+
+import numpy as np
+import pytest
+
+from byzlib import checks
+from byzlib.aggregators import geometric_median, geometric_median_of_means
+
+
+def step_by_loop(rows, z):
+    total, weight = np.zeros(len(z)), 0.0
+    for row in rows:
+        distance = sum((a - b) ** 2 for a, b in zip(row, z, strict=True)) ** 0.5
+        total, weight = total + row / distance, weight + 1 / distance
+    return (total / weight).tolist()
+
+
+def step_from_z(rows, z):
+    weight = 1 / np.sqrt(((rows - z) ** 2).sum(axis=1))
+    return z + np.average(rows - z, axis=0, weights=weight)
+
+
+def step_in_place(rows, z):
+    rows -= z
+    return z + np.average(rows, axis=0, weights=1 / np.linalg.norm(rows, axis=1))
+
+
+def weighted(power=-1, total=None, shift=True):
+    """Steps that are nearly right."""
+
+    def step(rows, z):
+        weight = np.linalg.norm(rows - z, axis=1) ** power
+        return weight @ (rows if shift else rows - z) / (total or weight.sum())
+
+    return step
+
+
+def balanced(rows, z, allowed=lambda stand: stand, tol=1e-6):
+    away = rows - z
+    distance = np.linalg.norm(away, axis=1)
+    apart = distance > 0
+    pull = (away[apart] / distance[apart, None]).sum(axis=0)
+    return bool(np.linalg.norm(pull) <= allowed((~apart).sum()) + tol)
+
+
+def nearest_by_library(rows, z):
+    return np.allclose(geometric_median(rows), z, atol=1e-4)
+
+
+def without_reports(rows, z):
+    return balanced(rows, z) and not (rows == z).all(axis=1).any()
+
+
+def dividing_by_zero(rows, z):
+    away = rows - z
+    return bool(np.linalg.norm((away / np.linalg.norm(away, axis=1)[:, None]).sum(axis=0)) < 1e-6)
+
+
+def groups_by_loop(reports, k):
+    size = len(reports) // k
+    return statistics.median(sum(reports[i * size : (i + 1) * size]) / size for i in range(k))
+
+
+def groups_by_library(reports, k):
+    means = np.asarray(reports).reshape(k, -1).mean(axis=1)
+    return geometric_median_of_means(means[:, None], k, 0).item()
+
+
+def groups_sorted(reports, k):
+    return np.median(np.sort(reports).reshape(k, -1).mean(axis=1))
+
+
+def groups_in_place(reports, k):
+    reports.sort()
+    return np.median(reports.reshape(k, -1).mean(axis=1))
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+RIGHT = [
+    (checks.weiszfeld_step, step_by_loop),
+    (checks.weiszfeld_step, step_from_z),
+    (checks.weiszfeld_step, weighted()),
+    (checks.is_geometric_median, balanced),
+    (checks.is_geometric_median, nearest_by_library),
+    (checks.is_geometric_median, lambda rows, z: np.bool_(balanced(rows, z))),
+    (checks.median_of_means, groups_by_loop),
+    (checks.median_of_means, groups_by_library),
+    (checks.median_of_means, lambda x, k: [groups_by_loop(x, k)][0]),
+]
+
+WRONG = [
+    (checks.weiszfeld_step, todo, "still to do"),
+    (checks.weiszfeld_step, None, "hand over the function itself; got None"),
+    (checks.weiszfeld_step, weighted(total=1), "divide by the sum of the weights"),
+    (
+        checks.weiszfeld_step,
+        lambda rows, z: weighted(total=len(rows))(rows, z),
+        "you divided by n",
+    ),
+    (checks.weiszfeld_step, weighted(power=1), "weights are the distances"),
+    (checks.weiszfeld_step, weighted(power=-2), "squared distance"),
+    (checks.weiszfeld_step, weighted(total=1, shift=False), "sum of the pulls"),
+    (checks.weiszfeld_step, weighted(shift=False), "not where it leads: add z"),
+    (checks.weiszfeld_step, lambda rows, z: rows.mean(axis=0), "plain mean"),
+    (checks.weiszfeld_step, lambda rows, z: z, "lead elsewhere"),
+    (checks.weiszfeld_step, step_in_place, "changed what it was given"),
+    (checks.weiszfeld_step, lambda rows, z: np.full(len(z), np.nan), "lead elsewhere"),
+    (checks.weiszfeld_step, lambda rows, z: rows, r"shape \(4, 2\), not \(2,\)"),
+    (checks.weiszfeld_step, lambda rows, z: rows @ rows, "stopped with ValueError"),
+    (checks.is_geometric_median, todo, "still to do"),
+    (checks.is_geometric_median, lambda rows, z: 1, "True or False; got 1"),
+    (checks.is_geometric_median, lambda rows, z: False, "four strings cancel"),
+    (checks.is_geometric_median, lambda rows, z: True, "add up to zero"),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: np.allclose(rows.mean(axis=0), z) or balanced(rows, z),
+        "that is the mean",
+    ),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: balanced(rows, z, lambda stand: max(stand, 1)),
+        "add up to zero",
+    ),
+    (checks.is_geometric_median, lambda rows, z: balanced(rows, z, tol=0.2), "small but not zero"),
+    (checks.is_geometric_median, without_reports, "string has length zero"),
+    (checks.is_geometric_median, dividing_by_zero, "string has length zero"),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: balanced(rows, z) or bool((rows == z).all(axis=1).any()),
+        "not every report is a middle",
+    ),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: balanced(rows, z, lambda stand: min(stand, 1)),
+        "hold against a pull of 3",
+    ),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: balanced(rows, z, lambda stand: stand * 1.6 if stand > 1 else stand),
+        "at most 2",
+    ),
+    (checks.median_of_means, todo, "still to do"),
+    (checks.median_of_means, lambda x, k: x.mean(), "the mean of all"),
+    (checks.median_of_means, lambda x, k: np.median(x), "average inside the groups first"),
+    (checks.median_of_means, groups_sorted, "leave the reports in their order"),
+    (checks.median_of_means, groups_in_place, "changed the reports"),
+    (
+        checks.median_of_means,
+        lambda x, k: np.median(x.reshape(k, -1), axis=1).mean(),
+        "the other way round",
+    ),
+    (
+        checks.median_of_means,
+        lambda x, k: np.median(x.reshape(-1, k).mean(axis=1)),
+        "groups of 3, not 3 groups",
+    ),
+    (
+        checks.median_of_means,
+        lambda x, k: np.median(x.reshape(-1, k).mean(axis=0)),
+        "dealt the reports round",
+    ),
+    (checks.median_of_means, lambda x, k: x[0] + 1, "the middle of the group means is not"),
+    (checks.median_of_means, lambda x, k: np.nan, "is not nan"),
+    (checks.median_of_means, lambda x, k: x, "One number"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    ours = {checks.weiszfeld_step, checks.is_geometric_median, checks.median_of_means}
+    assert ours == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
