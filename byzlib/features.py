@@ -1,5 +1,9 @@
 """From candles to a learning task: features, labels, and splits that respect time.
 
+Three tasks: the book's own, "direction" (the next return against a fixed threshold), and two whose
+labels are balanced and where there is something honest to learn, and so to lose: "tercile" and
+"volatility", cut at quantiles of the training rows.
+
 Three promises hold for everything here. No value looks ahead: a feature of candle t is known
 when candle t closes. No value crosses a gap: a candle without its neighbour yields no ratio and
 no label. And rows that cannot be defined are absent; nothing is filled in.
@@ -7,13 +11,19 @@ no label. And rows that cannot be defined are absent; nothing is filled in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 
+from byzlib._splits import Fold, standardize, walk_forward
+
+__all__ = ["CLASSES", "EXTENDED", "FEATURES", "LOOK_BACK", "TASKS", "Fold", "dataset", "engineer",
+           "labels", "next_returns", "standardize", "tercile_labels", "volatility_labels",
+           "walk_forward"]  # fmt: skip
+
 CLASSES = ("Down", "Flat", "Up")
+TASKS = {"direction": CLASSES, "tercile": ("Low", "Middle", "High"), "volatility": ("Calm", "Wild")}
 FEATURES = ("price_return", "body_ratio", "upper_shadow", "volume_change")
 EXTENDED = FEATURES + ("log_volume_change", "lower_shadow", "volatility", "hour_sin", "hour_cos")
 LOOK_BACK = 12  # candles behind the trailing volatility: one hour of five-minute candles
@@ -119,130 +129,119 @@ def labels(candles, threshold=0.001):
     return pd.Series(label[known], index=candles.index[:-1][known], name="label")
 
 
-def dataset(candles, threshold=0.001, extended=False):
+def next_returns(candles):
+    """Close-to-close return that comes next, close[t+1] / close[t] - 1.
+
+    Parameters
+    ----------
+    candles : DataFrame
+        As for `engineer`.
+
+    Returns
+    -------
+    Series of float, (m,)
+        By open time; the last candle and candles before a gap are absent.
+    """
+    close = _check(candles)[3]
+    known = _follows(candles)[1:]
+    moves = (close[1:] / close[:-1] - 1)[known]
+    return pd.Series(moves, index=candles.index[:-1][known], name="next_return")
+
+
+def tercile_labels(candles, fold):
+    """Which third of the training returns the next return would lie in: 0 low, 1 middle, 2 high.
+
+    With q1, q2 the 1/3 and 2/3 quantiles of r over the training rows: 0 if r < q1, 2 if r > q2,
+    else 1. The outer thirds come with restless markets, the middle one with quiet ones, which is
+    what can be learned here.
+
+    Parameters
+    ----------
+    candles : DataFrame
+        As for `engineer`.
+    fold : Fold
+        Of `walk_forward`; the cuts are taken from its training rows alone.
+
+    Returns
+    -------
+    Series of int, (m,)
+        By open time, as `labels`; ``attrs["cuts"]`` holds (q1, q2).
+    """
+    returns = next_returns(candles)
+    low, high = np.quantile(_training(returns, fold), [1 / 3, 2 / 3])
+    label = 1 + (returns > high).astype(int) - (returns < low)
+    return _named(label, low, high)
+
+
+def volatility_labels(candles, fold):
+    """Whether the next return is larger, up or down, than half of the training rows': 0 or 1.
+
+    1 if |r| > the median of |r| over the training rows, else 0.
+
+    Parameters
+    ----------
+    candles, fold
+        As for `tercile_labels`.
+
+    Returns
+    -------
+    Series of int, (m,)
+        By open time, as `labels`; ``attrs["cuts"]`` holds (median,).
+    """
+    size = next_returns(candles).abs()
+    cut = np.median(_training(size, fold))
+    return _named((size > cut).astype(int), cut)
+
+
+def _training(values, fold):
+    if not isinstance(fold, Fold):
+        raise TypeError(f"cuts come from training rows: pass a Fold of walk_forward; got {fold!r}")
+    chosen = values[fold.train_mask(values.index)]
+    if chosen.empty:
+        raise ValueError(f"no row to cut by from {fold.train_start} to {fold.train_end}")
+    return chosen
+
+
+def _named(label, *cuts):
+    label = label.rename("label")
+    label.attrs["cuts"] = tuple(float(cut) for cut in cuts)
+    return label
+
+
+def dataset(candles, threshold=0.001, extended=False, task="direction", fold=None):
     """Features and labels of the candles that have both.
+
+    Parameters
+    ----------
+    candles : DataFrame
+        As for `engineer`.
+    threshold : float
+        As for `labels`; of use to "direction" only.
+    extended : bool
+        As for `engineer`.
+    task : str
+        "direction" (`labels`), "tercile" (`tercile_labels`) or "volatility"
+        (`volatility_labels`); ``TASKS[task]`` names the classes.
+    fold : Fold, optional
+        Whose training rows cut the classes; needed by "tercile" and "volatility".
 
     Returns
     -------
     X : ndarray, (m, 4) or (m, 9)
         `engineer`, in the order of ``FEATURES`` or ``EXTENDED``.
     y : ndarray of int, (m,)
-        `labels`.
     times : DatetimeIndex, (m,)
         Open times. Row i is known at the close of its candle, its label one candle later.
     """
-    features, target = engineer(candles, extended), labels(candles, threshold)
+    if task not in TASKS:
+        raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    if task == "direction":
+        target = labels(candles, threshold)
+    else:
+        target = {"tercile": tercile_labels, "volatility": volatility_labels}[task](candles, fold)
+    features = engineer(candles, extended)
     times = features.index.intersection(target.index)
     return features.loc[times].to_numpy(), target.loc[times].to_numpy(), times
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One step of `walk_forward`: half-open windows of open times on a clock that all share."""
-
-    train_start: pd.Timestamp
-    train_end: pd.Timestamp
-    test_start: pd.Timestamp
-    test_end: pd.Timestamp
-
-    def train_mask(self, times):
-        """Boolean (m,): which rows may be trained on."""
-        return np.asarray((times >= self.train_start) & (times < self.train_end))
-
-    def test_mask(self, times):
-        """Boolean (m,): which rows are tested on."""
-        return np.asarray((times >= self.test_start) & (times < self.test_end))
-
-
-def walk_forward(times, train, test, purge, embargo="0min"):
-    """Cut time into folds that train on the past and test on what comes next.
-
-    Test windows follow one another; each is preceded by its own training window. All clients
-    share the clock, so no client trains on a minute that another one is tested on.
-
-    Parameters
-    ----------
-    times : DatetimeIndex, or list of them (one a client)
-        The rows' open times.
-    train, test : duration, such as "60D"
-        Lengths of the windows.
-    purge : duration
-        Training stops this long before the test. A row of candle t uses candles t-1 (volume),
-        t, and t+1 (label), so two candles ("10min" for five-minute candles) are what keeps
-        training and test rows from sharing one; longer features need more.
-    embargo : duration
-        Further pause before the test, such as the time it takes to train and ship a model.
-        (The embargo of Lopez de Prado 2018, section 7.4.2 drops training rows *after* a test;
-        here none ever come after.)
-
-    Returns
-    -------
-    list of Fold
-        In time order. A last test window that the data fill by less than half is left out.
-
-    Raises
-    ------
-    ValueError
-        If a duration is not positive (purge and embargo may be 0), or no fold fits.
-    """
-    clients = [times] if isinstance(times, pd.DatetimeIndex) else list(times)
-    if not all(isinstance(one, pd.DatetimeIndex) for one in clients):
-        raise TypeError("times must be a DatetimeIndex or a list of them, one for each client")
-    clients = [one for one in clients if len(one)]
-    if not clients:
-        raise ValueError("walk_forward needs at least one row; got none")
-    train, test, purge, embargo = (pd.Timedelta(d) for d in (train, test, purge, embargo))
-    zero = pd.Timedelta(0)
-    if not (train > zero and test > zero and purge >= zero and embargo >= zero):
-        raise ValueError(
-            f"train and test must be positive, purge and embargo not negative; "
-            f"got {train}, {test}, {purge}, {embargo}"
-        )
-    if purge + embargo >= train:
-        raise ValueError(f"purge + embargo ({purge + embargo}) leaves nothing of train ({train})")
-    start, end = min(one.min() for one in clients), max(one.max() for one in clients)
-    folds = []
-    while (cut := start + train + len(folds) * test) + test / 2 <= end:
-        folds.append(Fold(cut - train, cut - purge - embargo, cut, cut + test))
-    if not folds:
-        raise ValueError(
-            f"one fold needs rows over {train + test / 2} (train and half a test window); "
-            f"these span {end - start}"
-        )
-    return folds
-
-
-def standardize(train, *others, clip=5.0):
-    """Centre and scale columns by the training rows alone, then clip.
-
-    z = (x - mean) / std, mean and std over the training rows; constant columns become 0.
-
-    Parameters
-    ----------
-    train, *others : array, (..., m, p)
-        Leading axes are independent (one client each, say); the others may have other m.
-    clip : float or None
-        Values beyond this many standard deviations are cut to it. volume_change is
-        heavy-tailed: one candle can otherwise outweigh a day. None leaves them.
-
-    Returns
-    -------
-    array, or tuple of arrays when others are given
-        Same shapes, float64.
-    """
-    train, *others = (np.asarray(x, dtype=float) for x in (train, *others))
-    if train.ndim < 2 or train.shape[-2] == 0 or not np.isfinite(train).all():
-        raise ValueError(f"train must be finite with shape (..., m, p), m >= 1; got {train.shape}")
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be positive or None; got {clip}")
-    centre, scale = train.mean(-2, keepdims=True), train.std(-2, keepdims=True)
-    # Not scale == 0: the mean of equal numbers can be off by a rounding.
-    constant = np.ptp(train, axis=-2, keepdims=True) == 0
-    scale = np.where(constant, np.inf, scale)
-    scaled = [(x - centre) / scale for x in (train, *others)]
-    if clip is not None:
-        scaled = [np.clip(x, -clip, clip) for x in scaled]
-    return tuple(scaled) if others else scaled[0]
 
 
 def _check(candles):

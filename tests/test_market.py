@@ -3,30 +3,59 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm, rankdata
 
 from byzlib import features, market
 from byzlib.datasets.facts import REAL, measure
 
-DAYS, SEEDS = 120, range(5)
+DAYS, SEEDS = 365, range(5)
+LIQUID = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 
 
 @pytest.fixture(scope="module")
 def years():
-    """Facts of five simulated stretches of BTCUSDT."""
+    """Facts of five simulated years of BTCUSDT."""
     return pd.DataFrame({seed: measure(market.simulate("BTCUSDT", DAYS, seed)) for seed in SEEDS})
 
 
-# Not reached in 120 days: the memory of a day is cut by the sample's own mean. A year reaches it.
-@pytest.mark.parametrize("name", [name for name in REAL if name != "acf |r| lag 288"])
-def test_simulated_market_is_like_the_real_one(years, name):
+@pytest.mark.parametrize("name", REAL)
+def test_simulated_years_are_like_the_real_one(years, name):
     _, low, high = REAL[name]
     assert low <= years.loc[name].mean() <= high
 
 
-def test_a_year_remembers_the_same_hour_of_yesterday():
-    name = "acf |r| lag 288"
-    _, low, high = REAL[name]
-    assert low <= np.mean([measure(market.simulate(days=365, rng=s))[name] for s in (0, 1)]) <= high
+def test_no_year_is_far_off(years):
+    inside = [years.loc[name].between(low, high).sum() for name, (_, low, high) in REAL.items()]
+    assert sum(inside) >= 0.97 * len(REAL) * len(SEEDS)
+
+
+def test_months_vary_as_real_ones_do():
+    r = np.diff(np.log(market.simulate("BTCUSDT", 360, 0)["close"]), prepend=np.log(60_000))
+    months = 1e4 * r.reshape(12, -1).std(axis=1)
+    assert 8 < months.min() < months.max() < 22 and months.max() > 1.3 * months.min()
+
+
+def auc(score, target):
+    """P(a random positive scores above a random negative), ties counted half."""
+    ranks, positive = rankdata(score), target.sum()
+    above = ranks[target].sum() - positive * (positive + 1) / 2
+    return above / positive / (len(target) - positive)
+
+
+def test_size_of_the_next_move_can_be_told_and_its_direction_cannot():
+    candles = market.simulate("BTCUSDT", 180, 1)
+    X, y, times = features.dataset(candles, extended=True)
+    size, fold = np.log(X[:, 6]), features.walk_forward(times, "120D", "60D", "70min")[0]
+    train, test = fold.train_mask(times), fold.test_mask(times)
+    A, B = features.standardize(X[train], X[test])
+    A, B = (np.column_stack([np.ones(len(Z)), Z, np.abs(Z), w[:, None]])
+            for Z, w in ((A, size[train]), (B, size[test])))  # fmt: skip
+    move = np.linalg.lstsq(A, y[train] != 1.0, rcond=None)[0]
+    assert 0.66 < auc(B @ move, y[test] != 1) < 0.76
+    went, goes = y[train] != 1, y[test] != 1
+    side = np.linalg.lstsq(A[went], y[train][went] == 2.0, rcond=None)[0]
+    assert 0.485 < auc((B @ side)[goes], y[test][goes] == 2) < 0.515
 
 
 def test_no_feature_tells_the_sign_of_the_next_return():
@@ -68,7 +97,7 @@ def test_candles_have_the_form_of_a_fetch():
     }
 
 
-@pytest.mark.parametrize("name", list(market.SYMBOLS))
+@pytest.mark.parametrize("name", LIQUID)
 def test_prices_are_whole_ticks_and_volumes_whole_lots(name):
     candles, symbol = market.simulate(name, 20, 1), market.SYMBOLS[name]
     prices = candles[["open", "high", "low", "close"]].to_numpy()
@@ -90,8 +119,8 @@ def test_a_price_that_never_leaves_its_tick_still_trades(monkeypatch):
 
 
 def test_symbols_move_together():
-    frames = market.simulate(["BTCUSDT", "ETHUSDT", "SOLUSDT"], DAYS, 0)
-    assert list(frames) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    frames = market.simulate(LIQUID, 120, 0)
+    assert list(frames) == LIQUID
     returns = np.array([np.diff(np.log(frame["close"])) for frame in frames.values()])
     correlations = np.corrcoef(returns)[np.triu_indices(3, 1)]
     assert np.abs(correlations - 0.80).max() < 0.05
@@ -99,6 +128,97 @@ def test_symbols_move_together():
     assert 0.60 < np.mean(labels[0] == labels[1]) < 0.85
     spread = returns.std(axis=1) * 1e4
     assert (np.abs(spread / [14.4, 21.6, 24.3] - 1) < 0.2).all()
+
+
+def test_venues_are_near_copies_with_a_size_of_their_own():
+    frames = market.simulate("BTCUSDT", 120, 0, venues=["north", "south", "east"])
+    assert list(frames) == ["north", "south", "east"]
+    returns = np.array([np.diff(np.log(frame["close"])) for frame in frames.values()])
+    correlations = np.corrcoef(returns)[np.triu_indices(3, 1)]
+    assert np.abs(correlations - 0.998).max() < 0.001
+    labels = [features.labels(frame).to_numpy() for frame in frames.values()]
+    assert 0.96 < np.mean(labels[0] == labels[1]) < 0.99
+    volumes = np.log([frame["volume"] for frame in frames.values()])
+    assert np.ptp(volumes.mean(axis=1)) > 0.3
+    assert 0.85 < np.corrcoef(volumes)[0, 1] < 0.97
+    for name, frame in frames.items():
+        assert frame.attrs["venue"] == name
+        assert (frame["open"].to_numpy()[1:] == frame["close"].to_numpy()[:-1]).all()
+        assert len(features.dataset(frame)[0]) == len(frame) - 2
+
+
+def test_what_is_drawn_beside_a_venue_does_not_change_it():
+    alone = market.simulate("ETHUSDT", 3, 4, venues="south")
+    both = market.simulate(["BTCUSDT", "ETHUSDT"], 3, 4, venues=["north", "south"])
+    assert list(both) == [(v, s) for v in ("north", "south") for s in ("BTCUSDT", "ETHUSDT")]
+    pd.testing.assert_frame_equal(alone, both["south", "ETHUSDT"])
+    by_symbol = market.simulate(["ETHUSDT"], 3, 4, venues="south")
+    pd.testing.assert_frame_equal(alone, by_symbol["ETHUSDT"])
+
+
+def test_a_thin_symbol_has_candles_without_trades_and_without_a_range():
+    candles = market.simulate("BALUSDT", 365, 0)
+    o, h, low, c, v = candles.iloc[:, :5].to_numpy().T
+    assert (o[1:] == c[:-1]).all() and (h >= np.maximum(o, c)).all()
+    assert (low <= np.minimum(o, c)).all() and low.min() > 0
+    still, idle = h == low, v == 0
+    assert still[idle].all() and (candles["turnover"] == 0)[idle].all()
+    assert 0.0006 < still.mean() < 0.028 and 0.0 < idle.mean() < 0.019
+    assert still.sum() > idle.sum()
+    X, _, times = features.dataset(candles)
+    assert np.isfinite(X).all() and len(times) < len(candles) - 2
+    r = np.diff(np.log(c))
+    big = np.diff(np.log(market.simulate("BTCUSDT", 365, 0)["close"]))
+    assert 0.55 < np.corrcoef(r, big)[0, 1] < 0.75
+    assert 20 < 1e4 * r.std() < 32
+
+
+def test_thin_venues_trade_at_times_of_their_own():
+    a, b = market.simulate("BALUSDT", 60, 0, venues=["north", "south"]).values()
+    idle = np.array([a["volume"] == 0, b["volume"] == 0])
+    assert (idle.sum(axis=1) > 50).all() and idle.all(axis=0).sum() < idle.sum(axis=1).min() / 2
+
+
+def test_regimes_change_what_they_say_and_leave_chance_alone():
+    quiet = market.simulate("BTCUSDT", 60, 2)
+    plan = {20: "turbulent", 40: market.Regime(volatility=0.5, drift=0.05)}
+    frame = market.simulate("BTCUSDT", 60, 2, regimes=plan)
+    assert frame["regime"].cat.categories[:2].tolist() == ["normal", "turbulent"]
+    pd.testing.assert_frame_equal(frame.iloc[: 20 * 288, :6], quiet[: 20 * 288])
+    r, s = (np.diff(np.log(f["close"]), prepend=np.log(60_000)) for f in (quiet, frame))
+    ratio = [np.std(s[k]) / np.std(r[k]) for k in (slice(5760, 11520), slice(11520, None))]
+    np.testing.assert_allclose(ratio, [2, 0.5], rtol=0.02)
+    assert s[11520:].sum() - 0.5 * r[11520:].sum() == pytest.approx(20 * 0.05, abs=0.01)
+    normal = market.simulate("BTCUSDT", 60, 2, regimes="normal")
+    pd.testing.assert_frame_equal(normal.iloc[:, :6], quiet)
+
+
+@pytest.mark.parametrize("name, memory", [("trending", 0.2), ("reverting", -0.2)])
+def test_a_memory_lets_the_sign_be_guessed(name, memory):
+    z = np.sign(np.diff(market.simulate("BTCUSDT", 200, 3, regimes=name)["close"]))
+    again = np.mean(z[1:] == z[:-1])
+    assert again == pytest.approx(0.5 + np.arcsin(memory) / np.pi, abs=0.012)
+
+
+def test_a_crash_is_labelled_and_shared():
+    at = pd.Timestamp("2025-01-20 21:15", tz="UTC")
+    options = {"days": 40, "rng": 0, "regimes": {0: "trending"}}
+    frames = market.simulate(list(market.SYMBOLS), crash=at, **options)
+    without = market.simulate(list(market.SYMBOLS), **options)
+    for name, frame in frames.items():
+        upset = frame.index[frame["regime"] == "crash"]
+        assert len(upset) == market.AFTERMATH + 1 and upset[0] == at
+        assert frame.attrs["crash"] == {"at": at, "until": upset[-1]}
+        pd.testing.assert_frame_equal(frame[:at].iloc[:-1, :6], without[name][:at].iloc[:-1, :6])
+        fall = frame["close"][at] / frame["open"][at] - 1
+        assert fall == pytest.approx(-market.SYMBOLS[name].crash, abs=0.025)
+        wild, usual = (np.log(f["close"]).diff()[upset[1:]].std() for f in (frame, without[name]))
+        assert 1.5 < wild / usual < 5
+        assert frame["volume"][at] > 2 * without[name]["volume"][at]
+        assert np.isfinite(features.dataset(frame)[0]).all()
+    hourly = market.simulate("BTCUSDT", crash=at, interval=60, **options)
+    assert hourly.attrs["crash"]["at"] == pd.Timestamp("2025-01-20 21:00", tz="UTC")
+    assert (hourly["regime"] == "crash").sum() == 6
 
 
 def test_a_seed_fixes_everything_and_nothing_else_does():
@@ -135,6 +255,22 @@ def test_simulate_says_what_is_wrong():
         market.simulate(rng=None)
     with pytest.raises(TypeError, match="days"):
         market.simulate(days=1.5)
+    with pytest.raises(ValueError, match="no regime 'wild'; there are normal, calm"):
+        market.simulate(regimes="wild")
+    with pytest.raises(ValueError, match="day from 0 to 29; got 30"):
+        market.simulate(regimes={30: "calm"})
+    with pytest.raises(TypeError, match="first day"):
+        market.simulate(regimes={1.5: "calm"})
+    with pytest.raises(ValueError, match="memory"):
+        market.Regime(memory=1.0)
+    for crash in ("2024-12-31 23:55", "2025-01-02 00:01"):
+        with pytest.raises(ValueError, match="crash must be the open time of a candle"):
+            market.simulate(crash=crash)
+    for names in ([], [""], [1]):
+        with pytest.raises(ValueError, match="name or a list of names"):
+            market.simulate(venues=names)
+    with pytest.raises(ValueError, match="each of venues once; got 'a' again"):
+        market.simulate(venues=["a", "a"])
 
 
 # Bayes accuracy, and balanced accuracy of the same classifier, found independently.
@@ -157,6 +293,19 @@ def test_planted_accuracy_matches_the_table(r2):
     for p_flat in (0.5, 0.6, 0.8):
         found += [market.planted_signal_accuracy(r2, p_flat, balanced=b) for b in (False, True)]
     np.testing.assert_allclose(found, BAYES[r2], atol=0.00051)
+
+
+@pytest.mark.parametrize("r2, p_flat", [(0.01, 1 / 3), (0.2, 0.6), (0.5, 0.2), (0.955, 0.7)])
+def test_planted_accuracy_matches_numerical_integration(r2, p_flat):
+    """The mean over s of the largest class probability, with the maximum left to the integrator."""
+    tau, rho, rest = norm.isf((1 - p_flat) / 2), np.sqrt(r2), np.sqrt(1 - r2)
+
+    def largest(s):
+        down, up = norm.cdf((-tau - rho * s) / rest), norm.sf((tau - rho * s) / rest)
+        return max(down, 1 - down - up, up) * norm.pdf(s)
+
+    expected = quad(largest, -9, 9, limit=500, points=np.linspace(-3, 3, 25))[0]
+    assert market.planted_signal_accuracy(r2, p_flat) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_noiseless_signal_can_be_read_in_full():

@@ -8,6 +8,10 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
+from byzlib.datasets import facts
+
+__all__ = ["facts", "load_sample"]
+
 FOLDER = resources.files(__name__)
 
 

@@ -44,11 +44,15 @@ labels are equal (real 70 %).
 
 ## What it does not
 
-* Crashes. The excess kurtosis of returns is {kurtosis:.0f} here; it is 100 in the real series,
-  whose worst candle lost 8 %. The worst here lost {worst:.1f} %.
+* Crashes: `simulate(crash=...)` makes one, the sample has none. The excess kurtosis of returns is
+  {kurtosis:.0f} here; it is 100 in the real series, whose worst candle lost 8 %. The worst here
+  lost {worst:.1f} %.
 * Any sign of direction: the real one shows a weak reversal (returns repeat their sign 49.1 % of the
   time), here it is a fair coin.
-* Thin markets: no candle without trades, none with high = low, no gap.
+* Thin markets: no candle without trades, none with high = low, no gap. `simulate("BALUSDT")` has
+  the first two.
+* Changes of the rules of the market: `simulate(regimes=...)` makes them by name; here are none.
+* The return of the same hour: the memory of one day (lag 288) is weaker than in the real series.
 * Funding, order books, news, listings, changes of tick size.
 
 ## Checksums (sha256)

@@ -1,7 +1,7 @@
 """Measure what a simulated market must share with a real one."""
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from byzlib.features import dataset, labels
 
@@ -122,4 +122,4 @@ def hill(size, share=0.01):
 
 def rank_correlation(a, b):
     """Spearman's correlation."""
-    return np.corrcoef(rankdata(a), rankdata(b))[0, 1]
+    return np.corrcoef(pd.Series(a).rank(), pd.Series(b).rank())[0, 1]
