@@ -1,126 +1,30 @@
-"""What a Bybit reply may say: the errors, candle times, strict JSON, and rows checked one by one.
+"""What a Bybit reply may say: its status, its retCode, strict JSON, and rows checked one by one.
 
-Nothing here touches the network. A reply that is no good raises `Trouble`, which says what came
-and what to do; the client (`byzlib.bybit`) adds what was asked and raises the public error.
+Nothing here touches the network. A reply that is no good raises `Trouble`.
 """
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
-from numbers import Integral
+from email.utils import parsedate_to_datetime
+
+from byzlib._bybit_errors import (
+    DISTRUST,
+    SAMPLE,
+    BadResponse,
+    RateLimited,
+    RegionBlocked,
+    Trouble,
+    UnknownSymbol,
+    Unreachable,
+    quote,
+)
+from byzlib._candle_times import EARLIEST, INTERVALS, LATEST, candle_number, open_time, utc
 
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
-EARLIEST, LATEST = 1_262_304_000_000, 4_102_444_800_000  # years 2010 to 2100, in milliseconds
+LONGEST_WAIT = 10.0  # seconds that a server may make us wait before the next try
 
-_MINUTE = 60_000
-_DAY = 1440 * _MINUTE
-_MONDAY = 4 * _DAY  # 1970-01-05: weeks open on Mondays
-_STEPS = {str(m): m * _MINUTE for m in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)}
-_STEPS |= {"D": _DAY, "W": 7 * _DAY}
-INTERVALS = (*_STEPS, "M")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _WHOLE = re.compile(r"[0-9]{1,19}")
-
-SAMPLE = "the simulated candles of load_sample"
-NETWORK = f"check the network, or use {SAMPLE}"
-DISTRUST = "use nothing of it, check base_url, and ask again later"
-
-
-# --- The errors ---
-
-
-class BybitError(Exception):
-    """No candles; the message says what was asked, what came, and what to do."""
-
-
-class BadRequest(BybitError):
-    """The arguments cannot be asked. Raised before any request is sent."""
-
-
-class UnknownSymbol(BybitError):
-    """Bybit does not list this symbol in this category."""
-
-
-class RateLimited(BybitError):
-    """Too many requests, and waiting a little did not help."""
-
-
-class RegionBlocked(BybitError):
-    """Bybit does not serve the country that the request came from."""
-
-
-class BadResponse(BybitError):
-    """Something answered, but not with the candles that were asked for."""
-
-
-class Unreachable(BybitError):
-    """No complete answer within the tries and the deadline."""
-
-
-for _error in (BybitError, *BybitError.__subclasses__()):
-    _error.__module__ = "byzlib.bybit"  # tracebacks name the module that readers import
-
-
-class Trouble(Exception):
-    """A reply that is no good, on its way to becoming one of the errors above.
-
-    `wait` is None when asking again is of no use, 0 when it may help, and otherwise the seconds
-    that the server asked for.
-    """
-
-    def __init__(self, kind, came, advice, wait=None):
-        super().__init__(came)
-        self.kind, self.came, self.advice, self.wait = kind, came, advice, wait
-
-
-# --- Candles are counted, so that ranges, pages and gaps are whole numbers, months included ---
-
-
-def candle_number(ms, interval):
-    """The number of the candle that holds the instant `ms` (milliseconds since 1970, UTC)."""
-    if interval == "M":
-        day = _EPOCH + timedelta(milliseconds=ms)
-        return 12 * day.year + day.month - 1
-    return (ms - _origin(interval)) // _STEPS[interval]
-
-
-def open_time(number, interval):
-    """The instant, in milliseconds, at which candle `number` opens. Candle `number + 1` opens
-    when it closes."""
-    if interval == "M":
-        first = datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
-        return (first - _EPOCH) // timedelta(milliseconds=1)
-    return _origin(interval) + number * _STEPS[interval]
-
-
-def _origin(interval):
-    return _MONDAY if interval == "W" else 0
-
-
-def milliseconds(name, value, up=False):
-    """An aware datetime, or an integer already in milliseconds, as milliseconds since 1970."""
-    ms = int(value) if is_whole(value) else None
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        since, unit = value - _EPOCH, timedelta(milliseconds=1)
-        ms = -(-since // unit) if up else since // unit
-    if ms is None or not EARLIEST <= ms <= LATEST:
-        raise BadRequest(
-            f"{name} needs an aware datetime or integer milliseconds since 1970 "
-            f"(years 2010 to 2100); got {value!r}"
-        )
-    return ms
-
-
-def is_whole(value):
-    """An integer of any type, but not a bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def utc(ms):
-    """`ms` as people write it, to the minute: 2024-05-01 00:05."""
-    return f"{_EPOCH + timedelta(milliseconds=ms):%Y-%m-%d %H:%M}"
 
 
 # --- One reply: its status, its retCode, its JSON ---
@@ -133,43 +37,51 @@ def envelope_of(status, headers, body):
     try:
         envelope = decode(body)
     except EOFError as error:
-        raise Trouble(BadResponse, str(error), DISTRUST, wait=0) from error
+        # An empty reply is asked once more; a cut one is a matter of the line, as often as that.
+        tries = {} if body.strip() else {"tries": 2}
+        raise Trouble(BadResponse, str(error), DISTRUST, wait=0, **tries) from error
     except ValueError as error:
-        raise Trouble(BadResponse, str(error), DISTRUST) from error
+        came = f"{error} (Content-Type {quote(headers.get('Content-Type'), 60)})"
+        raise Trouble(BadResponse, came, DISTRUST) from error
     if envelope["retCode"] != 0:
         raise _code_trouble(envelope, headers)
     return envelope
 
 
 def _http_trouble(status, headers, body):
-    came, text = f"HTTP {status}", body.decode("latin-1").lower()
+    came, words = f"HTTP {status}", _words(body)
+    text, said = words.lower(), quote(words)
     if 300 <= status < 400:
         target = quote(headers.get("Location"))
         return Trouble(BadResponse, f"{came}, a redirect to {target}", "it is not followed")
     if status == 429:
-        wait = _pause(headers.get("Retry-After"))
-        return Trouble(RateLimited, came, "ask again in a minute, and less often", wait)
+        advice = "ask again in a minute, and less often"
+        return Trouble(RateLimited, came, advice, _retry_after(headers))
     if status == 408 or status >= 500:
-        return Trouble(Unreachable, f"{came} {quote(body)}", "ask again in some minutes", wait=0)
+        return Trouble(Unreachable, f"{came} {said}", "ask again in some minutes", wait=0)
     if status == 403 and "access too frequent" in text:
         advice = "stop all requests from this address for at least 10 minutes"
         return Trouble(RateLimited, f"{came} 'access too frequent'", advice)
     if status == 451 or (status == 403 and "from your country" in text):
-        return Trouble(RegionBlocked, f"{came} {quote(body)}", _region())
+        return Trouble(RegionBlocked, f"{came} {said}", _region())
     hint = {
         400: "check base_url",
         403: "a body or a proxy between here and Bybit may be the cause",
         404: "check base_url: the path /v5/market/kline is not there",
     }.get(status, DISTRUST)
-    return Trouble(BadResponse, f"{came} {quote(body)}", hint)
+    return Trouble(BadResponse, f"{came} {said}", hint)
+
+
+def _words(page):
+    """What a page of HTML says, without its tags: the cause comes late in the source."""
+    return re.sub("<[^>]*>", " ", page.decode("utf-8", errors="replace"))
 
 
 def _code_trouble(envelope, headers):
     code, said = envelope["retCode"], quote(envelope.get("retMsg"))
     came = f"retCode {code} {said}"
     if code in (429, 10006):
-        reset = headers.get("X-Bapi-Limit-Reset-Timestamp")
-        wait = _pause(reset, since=envelope.get("time"), unit=1000)
+        wait = _reset(headers.get("X-Bapi-Limit-Reset-Timestamp"), envelope.get("time"))
         return Trouble(RateLimited, came, "ask again in a minute, and less often", wait)
     if code in (5004, 10000, 10016):
         return Trouble(Unreachable, came, "ask again in some minutes", wait=0)
@@ -186,12 +98,33 @@ def _region():
     return f"use the Bybit host of your region as base_url, or {SAMPLE}"
 
 
-def _pause(header, since=0, unit=1):
-    """Seconds to wait, between 0.1 and 10, until the instant that a header names as a whole
-    number of `unit`s a second; 0 where it names none."""
-    if type(since) is not int or not _WHOLE.fullmatch(header or ""):
+# --- How long the server asks to wait, by its own clock: seconds, or 0 where it does not say ---
+
+
+def _retry_after(headers):
+    """RFC 9110, section 10.2.3: whole seconds, or a date, which is read against the reply's."""
+    after = headers.get("Retry-After") or ""
+    if _WHOLE.fullmatch(after):
+        return _clamped(int(after))
+    try:
+        until, sent = (parsedate_to_datetime(text) for text in (after, headers.get("Date") or ""))
+        return _clamped((until - sent).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return 0
-    return min(max((int(header) - since) / unit, 0.1), 10.0)
+
+
+def _reset(header, now):
+    """The instant at which Bybit's counter starts anew, in milliseconds."""
+    if type(now) is not int or not _WHOLE.fullmatch(header or ""):
+        return 0
+    return _clamped((int(header) - now) / 1000)
+
+
+def _clamped(seconds):
+    return min(max(seconds, 0.1), LONGEST_WAIT)
+
+
+# --- JSON ---
 
 
 def decode(body):
@@ -251,36 +184,32 @@ def clock(envelope):
     return now
 
 
-def quote(text, length=200):
-    """The beginning of what came, safe to print."""
-    if isinstance(text, bytes):
-        text = text[: 4 * length].decode("utf-8", errors="replace")
-    text = " ".join(str(text).split())
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return repr(text if len(text) <= length else text[:length] + "...")
-
-
 # --- The rows ---
 
 
-def rows(envelope, market, limit):
+def rows(envelope, market, limit, strict=False):
     """The candles of a kline reply, in the order that they came.
 
     `market` holds the category, symbol and interval that were asked.
 
     Returns
     -------
-    list of (int, tuple of float)
-        Candle number; open, high, low, close, volume, turnover.
+    candles : list of (int, tuple of str)
+        Candle number; open, high, low, close, volume, turnover, each the exact decimal that came
+        without idle zeros, so that equal numbers are equal texts.
+    longer : int
+        How many rows had more than seven columns, whose first seven were read; an error when
+        `strict`.
     """
     now = clock(envelope)
     try:
         listed = _listed(envelope.get("result"), market)
         if len(listed) > limit:
             raise ValueError(f"{len(listed)} rows where at most {limit} were asked")
-        return [_row(i, row, market["interval"], now) for i, row in enumerate(listed)]
+        candles = [_row(i, row, market["interval"], now, strict) for i, row in enumerate(listed)]
     except ValueError as error:
         raise Trouble(BadResponse, str(error), DISTRUST) from error
+    return candles, sum(len(row) > 1 + len(COLUMNS) for row in listed)
 
 
 def _listed(result, market):
@@ -292,12 +221,13 @@ def _listed(result, market):
     return result["list"]
 
 
-def _row(i, row, interval, now):
+def _row(i, row, interval, now, strict):
     if not isinstance(row, list):
         raise ValueError(f"row {i} is {quote(row)}, not a list")
-    if len(row) != 1 + len(COLUMNS):
+    width = 1 + len(COLUMNS)
+    if len(row) < width or (strict and len(row) > width):
         hint = " (mark, index and premium klines have 5)" if len(row) == 5 else ""
-        raise ValueError(f"row {i} has {len(row)} columns, not 7{hint}")
+        raise ValueError(f"row {i} has {len(row)} columns, not {width}{hint}")
     opened = _open_time(i, row[0])
     number = candle_number(opened, interval)
     if open_time(number, interval) != opened:
@@ -308,8 +238,8 @@ def _row(i, row, interval, now):
             "so closed and unfinished candles cannot be told apart"
         )
     where = f"row {i} ({utc(opened)})"
-    values = tuple(_decimal(where, name, text) for name, text in zip(COLUMNS, row[1:], strict=True))
-    _check_candle(where, *values)
+    values = tuple(_decimal(where, *pair) for pair in zip(COLUMNS, row[1:width], strict=True))
+    _check_candle(where, *map(float, values))
     return number, values
 
 
@@ -325,7 +255,16 @@ def _decimal(where, name, text):
     # float() would take "1_000", "nan", full-width digits and "1e400" for prices.
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise ValueError(f"{where}: {name} {quote(text)} is not a decimal in a string")
-    return float(text)
+    return plain(text)
+
+
+def plain(text):
+    """A decimal without idle zeros: "060.50" is "60.5", "-0.0" is "0"."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, _, part = digits.partition(".")
+    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
+    short = f"{whole}.{part}" if part else whole
+    return short if short == "0" else sign + short
 
 
 def _check_candle(where, opened, high, low, close, volume, turnover):

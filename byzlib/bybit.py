@@ -2,27 +2,25 @@
 
 `fetch_klines` asks for fixed windows that cover the range, checks every row that comes back, and
 leaves out the candle that is still moving. It fills nothing in and takes nothing from elsewhere.
+`load_klines` does the same through a file that remembers. From the command line:
+
+    python -m byzlib.bybit BTCUSDT --interval 5 --days 30
+
 The protocol is documented at https://bybit-exchange.github.io/docs/v5/market/kline.
 """
 
-import math
+import argparse
+import functools
 import os
-import random
-import re
-import threading
-import time
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from numbers import Real
+import sys
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
 
-import pandas as pd
-import requests
-from tqdm import tqdm
+import numpy as np
 
 from byzlib import _bybit_wire as wire
-from byzlib._bybit_wire import (  # noqa: F401 -- the errors are part of this module
-    INTERVALS,
+from byzlib._bybit_errors import (  # noqa: F401 -- the errors are part of this module
     BadRequest,
     BadResponse,
     BybitError,
@@ -32,15 +30,12 @@ from byzlib._bybit_wire import (  # noqa: F401 -- the errors are part of this mo
     UnknownSymbol,
     Unreachable,
 )
-
-MAINNET = "https://api.bybit.com"
-CATEGORIES = ("linear", "spot", "inverse")
-
-PAGE = 1000  # candles a request, the most that Bybit gives
-BODY_CAP = 8_000_000  # bytes of one unpacked reply; a full page has about 110,000
-TRIES = 4
-FIRST_WAIT = 0.25  # seconds before the second try; doubled each time, with jitter
-PACE = 0.02  # seconds between requests, at least: Bybit allows 600 in 5 seconds
+from byzlib._bybit_http import Line
+from byzlib._bybit_pages import Harvest, collect, frame
+from byzlib._bybit_request import CATEGORIES, MAINNET, PAGE, checked  # noqa: F401
+from byzlib._candle_file import Unusable
+from byzlib._candle_times import EARLIEST, INTERVALS
+from byzlib.candle_store import CandleStore, cache_path, default_cache
 
 
 def fetch_klines(
@@ -53,6 +48,10 @@ def fetch_klines(
     limit=None,
     base_url=None,
     deadline=30.0,
+    strict=False,
+    closed_only=True,
+    max_pages=500,
+    progress=True,
 ):
     """Closed candles, oldest first.
 
@@ -72,16 +71,31 @@ def fetch_klines(
         Scheme and host; otherwise the environment's BYZLIB_BYBIT_URL, otherwise Bybit itself.
     deadline : float
         Seconds for the whole call, retries included. A page of 1000 candles takes about 0.2.
+    strict : bool
+        Refuse gaps, and rows of more than seven columns.
+    closed_only : bool
+        False also returns the candle that still moves, as the last row, marked in `attrs`.
+    max_pages : int
+        Pages of 1000 candles that the call may ask for; a longer range is refused, never cut.
+    progress : bool
+        A progress bar on stderr when that is a terminal and the call takes over a second.
 
     Returns
     -------
     pandas.DataFrame
         Float columns open, high, low, close, volume, turnover; index `open_time`, UTC, ascending,
-        unique. Volume is in base coin (BTC) and turnover in quote coin (USDT) for linear and spot;
-        for inverse it is the other way round: volume in USD, turnover in BTC.
-        `attrs`: source, category, symbol, interval;
+        unique. Prices are in quote coin a base coin (USDT a BTC). Volume is in base coin (BTC) and
+        turnover in quote coin (USDT) for linear and spot; for inverse it is the other way round:
+        volume in quote coin (USD), turnover in base coin (BTC).
+        `attrs`:
+        source, category, symbol, interval;
+        units, of volume and turnover;
         gaps, a list of (first missing, last missing, how many) inside the range asked;
-        dropped, the counts of rows left out: unfinished, duplicates (identical), outside.
+        dropped, the counts of what was left out: unfinished, duplicates (identical), outside the
+        range asked, columns (rows that had more than seven; the further ones are not read);
+        n_jumps, how many candles do not open where their neighbour closed, and jumps, the first
+        20 of these pairs: on Bybit a sign of a lost, foreign or edited row, elsewhere usual;
+        unfinished, the open time of the candle that still moves, None when it is not included.
 
     Raises
     ------
@@ -93,258 +107,240 @@ def fetch_klines(
     Bybit sends the newest candle while it still moves and flags it nowhere. A candle is closed
     here when it ends at or before the `time` in the server's own reply; the local clock has no say.
     """
-    asked = _checked(symbol, interval, start, end, category, limit, base_url, deadline)
-    line = _Line(asked.url, float(deadline))
+    asked = checked(symbol, interval, start, end, category, limit, base_url, deadline, max_pages)
+    with Line(asked.url, float(deadline)) as line:
+        try:
+            asked = _with_start(asked, line)
+            harvest = Harvest(asked, strict)
+            collect(line, harvest, [(asked.first, asked.last)], max_pages, progress)
+            return frame(harvest, harvest.candles, closed_only, _host(asked))
+        except Trouble as trouble:
+            if trouble.missing is not None and trouble.missing > asked.first:
+                missing = asked.when(trouble.missing)
+                trouble.came += f"; missing: {missing}, and nothing is returned"
+            raise trouble.error(asked) from trouble.__cause__
+
+
+def load_klines(
+    symbol="BTCUSDT",
+    interval="5",
+    start=None,
+    end=None,
+    *,
+    category="linear",
+    limit=None,
+    base_url=None,
+    deadline=30.0,
+    strict=False,
+    closed_only=True,
+    max_pages=500,
+    progress=True,
+    cache=None,
+    refresh=False,
+):
+    """Closed candles through a cache: what it holds is not asked for again.
+
+    A range with an end that the cache covers is answered without any network. Each page that
+    comes is kept at once, so a call that fails or is killed goes on where it was when repeated.
+
+    Parameters
+    ----------
+    symbol, interval, start, end, category, limit, base_url, deadline, strict, closed_only, \
+max_pages, progress
+        As for `fetch_klines`. Without `end` the newest candles are always asked for.
+    cache : path, optional
+        One SQLite file for all markets; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise
+        `default_cache()`. Where none can be made, a RuntimeWarning says so and nothing is kept.
+    refresh : bool
+        Ask for the whole range again, and put what comes in the place of what the cache holds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `fetch_klines` returns it. In `attrs`, source names every host that candles came from,
+        and dropped counts what this call left out; besides:
+        cache, the file, None when there is none; cached, how many candles it held before.
+
+    Raises
+    ------
+    BybitError
+        As `fetch_klines`. BadRequest also for a cache that belongs to another program or version,
+        is damaged, or cannot be written, by its name; it is left as it was. BadResponse also when
+        the server contradicts a candle in the cache: both are kept, and `refresh` settles it.
+    """
+    asked = checked(symbol, interval, start, end, category, limit, base_url, deadline, max_pages)
+    path = cache_path(cache)
+    options = {"strict": strict, "closed_only": closed_only, "max_pages": max_pages}
     try:
-        if asked.first is None:
-            asked = asked.newest(wire.clock(line.ask("/v5/market/time")))
-        return _frame(asked, *_collect(line, asked))
-    except Trouble as trouble:
-        message = f"asked {asked}; got {trouble.came}; {trouble.advice}."
-        raise trouble.kind(message) from trouble.__cause__
+        store = CandleStore(path, asked.market)
+    except Unusable as error:
+        warnings.warn(f"{error}; candles are fetched and not kept", RuntimeWarning, stacklevel=2)
+        table = fetch_klines(
+            symbol, interval, start, end, category=category, limit=limit, base_url=base_url,
+            deadline=deadline, progress=progress, **options,
+        )  # fmt: skip
+        table.attrs |= {"cache": None, "cached": 0}
+        return table
+    with store:
+        return _load(asked, store, float(deadline), refresh, progress, **options)
+
+
+def _load(asked, store, deadline, refresh, progress, strict, closed_only, max_pages):
+    with Line(asked.url, deadline) as line:
+        try:
+            asked = _with_start(asked, line, store)
+            harvest = Harvest(asked, strict)
+            spans, cached = [(asked.first, asked.last)], {}
+            if not refresh:
+                # In this order: what another process keeps meanwhile is asked for twice, not never.
+                spans = store.missing(asked.first, asked.last)
+                cached = store.read(asked.first, asked.last)
+                spans = _with_witness(spans, cached)
+
+            def keep(first, last, candles, clock):
+                first += first in cached
+                if first <= last:
+                    store.keep(first, last, candles, clock, _host(asked), replace=refresh)
+
+            collect(line, harvest, spans, max_pages, progress, keep)
+            candles = store.read(asked.first, asked.last) if spans else cached
+            hosts = sorted(store.sources(asked.first, asked.last)) or [_host(asked)]
+            table = frame(harvest, harvest.candles | candles, closed_only, " and ".join(hosts))
+        except Trouble as trouble:
+            if trouble.missing is not None:
+                first = trouble.missing + (trouble.missing in cached)
+                trouble.came += f"; missing: {asked.when(first)}"
+                trouble.advice += f"; what came before is kept in {store.path}: ask again to go on"
+            raise trouble.error(asked) from trouble.__cause__
+    table.attrs |= {"cache": str(store.path), "cached": len(cached)}
+    return table
+
+
+def _with_start(asked, line, store=None):
+    """The same request with its first candle known, which may need the server's clock."""
+    if asked.first is not None:
+        return asked
+    if store and not store.missing(asked.last, asked.last):
+        return asked.newest(asked.opens(asked.last + 1))  # it is kept, so it is closed
+    return asked.newest(wire.clock(line.ask("/v5/market/time")))
+
+
+def _with_witness(spans, cached):
+    """Each span with the candle before it, if the cache holds that: a server whose candle is
+    another one is found out before its pages are joined to what is there."""
+    return [(first - (first - 1 in cached), last) for first, last in spans]
+
+
+def _host(asked):
+    return asked.url.split("//")[1]
+
+
+# --- The command ---
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="python -m byzlib.bybit",
+        description="Download closed candles from Bybit into a cache file, and go on where it was.",
+    )
+    add = parser.add_argument
+    add("symbol", help="upper case, as Bybit lists it: BTCUSDT")
+    add("--interval", default="5", help=f"one of {' '.join(INTERVALS)}; default: 5")
+    add("--category", default="linear", help=f"one of {' '.join(CATEGORIES)}; default: linear")
+    add("--start", type=_instant, help="first open time: 2024-05-01 or 2024-05-01T12:00, UTC")
+    add("--end", type=_instant, help="last open time; default: now, by the server's clock")
+    add("--days", type=float, help="instead of --start: so many days up to the end; default: 30")
+    add("--cache", help=f"the file; default: $BYZLIB_BYBIT_CACHE or {default_cache()}")
+    add("--out", metavar="FILE.csv", help="also write the candles as csv")
+    add("--refresh", action="store_true", help="ask for what the cache holds as well")
+    add("--strict", action="store_true", help="refuse gaps")
+    add("--deadline", type=float, default=3600.0, help="seconds in all; default: 3600")
+    add("--max-pages", type=int, default=500, help="pages of 1000 candles, at most; default: 500")
+    add("--base-url", help="default: $BYZLIB_BYBIT_URL or Bybit itself")
+    return parser
+
+
+def _instant(text):
+    when = datetime.fromisoformat(text)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def main(arguments=None):
+    """The command line; returns the exit code: 0, 1 for no candles, 2 for a bad request, or 130."""
+    parser = _parser()
+    args = vars(parser.parse_args(arguments))
+    out, days = args.pop("out"), args.pop("days")
+    if days is not None and (args["start"] is not None or not 0 < days <= 36525):
+        parser.error("--days needs a number above 0, and no --start beside it")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # without a cache this has no purpose
+            if args["start"] is None:
+                args["start"] = _days_before(30.0 if days is None else days, **args)
+            table = load_klines(**args)
+        if out is not None:
+            _write_csv(table, Path(out))
+        print(_summary(table, out))
+        return 0
+    except BybitError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2 if type(error) is BadRequest else 1
+    except (OSError, RuntimeWarning) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        kept = f"what came is kept in {cache_path(args['cache'])}"
+        print(f"\n{parser.prog}: stopped; {kept}: run it again to go on", file=sys.stderr)
+        return 130
+
+
+def _days_before(days, end, base_url, deadline, interval, category, max_pages, symbol, **_):
+    """The instant `days` before `end`, or before now by the server's clock."""
+    asked = checked(symbol, interval, None, end, category, None, base_url, deadline, max_pages)
+    if end is None:
+        with Line(asked.url, deadline) as line:
+            try:
+                end = wire.clock(line.ask("/v5/market/time"))
+            except Trouble as trouble:
+                raise trouble.error(f"{asked.url} for the time") from trouble.__cause__
+    else:
+        end = int(end.timestamp() * 1000)
+    return max(EARLIEST, end - int(days * 86_400_000))
+
+
+def _write_csv(table, path):
+    """All of the file or nothing: ts_ms,open,high,low,close,volume,turnover as exact decimals."""
+    rows = zip(table.index.astype("int64"), table.to_numpy(), strict=True)
+    plain = functools.partial(np.format_float_positional, trim="-")
+    lines = [f"{opened},{','.join(map(plain, row))}" for opened, row in rows]
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "w", encoding="ascii", newline="\n") as file:
+            file.write("\n".join([",".join(["ts_ms", *table.columns]), *lines, ""]))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
     finally:
-        line.session.close()
+        part.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A checked request: candles `first` to `last`, or the newest `count` when first is None."""
-
-    url: str
-    market: dict  # category, symbol, interval
-    first: int | None
-    last: int
-    count: int
-
-    def newest(self, now):
-        last = min(self.last, self.number(now) - 1)
-        first = max(last - self.count + 1, self.number(wire.EARLIEST))
-        return replace(self, first=first, last=last)
-
-    def number(self, ms):
-        return wire.candle_number(ms, self.market["interval"])
-
-    def opens(self, number):
-        return wire.open_time(number, self.market["interval"])
-
-    def when(self, first):
-        """Candles `first` to the last one asked, as people write it."""
-        start, end = (wire.utc(self.opens(number)) for number in (first, self.last))
-        endless = self.last == self.number(wire.LATEST)
-        return f"{start} UTC to now" if endless else f"{start} to {end} UTC"
-
-    def __str__(self):
-        when = f"the newest {self.count}" if self.first is None else self.when(self.first)
-        what = "{category} {symbol}, interval {interval}".format(**self.market)
-        return f"{self.url} for {what}, {when}"
+def _summary(table, out):
+    about, first, last = table.attrs, *(f"{table.index[i]:%Y-%m-%d %H:%M}" for i in (0, -1))
+    counts = {name: count for name, count in about["dropped"].items() if count}
+    counts |= {"gaps": len(about["gaps"]), "jumps": about["n_jumps"]}
+    return (
+        "{category} {symbol}, interval {interval}: ".format(**about)
+        + f"{len(table)} candles, {first} to {last} UTC, {about['cached']} of them kept before; "
+        + ", ".join(f"{count} {name}" for name, count in counts.items())
+        + f"; in {about['cache']}"
+        + (f" and {out}" if out is not None else "")
+    )
 
 
-def _checked(symbol, interval, start, end, category, limit, base_url, deadline):
-    if not (isinstance(category, str) and category in CATEGORIES):
-        raise BadRequest(f"category needs to be one of {', '.join(CATEGORIES)}; got {category!r}")
-    if not isinstance(symbol, str) or not re.fullmatch(r"[A-Z0-9]{1,30}(-[A-Z0-9]{1,20})*", symbol):
-        raise BadRequest(f"symbol needs capitals and digits, like 'BTCUSDT'; got {symbol!r}")
-    interval = str(interval) if wire.is_whole(interval) else interval
-    if not (isinstance(interval, str) and interval in INTERVALS):
-        raise BadRequest(f"interval needs to be one of {', '.join(INTERVALS)}; got {interval!r}")
-    if limit is not None and not (wire.is_whole(limit) and 1 <= limit <= PAGE):
-        raise BadRequest(f"limit needs to be a whole number from 1 to {PAGE}; got {limit!r}")
-    if not (isinstance(deadline, Real) and 0 < deadline <= 86400) or deadline is True:
-        raise BadRequest(f"deadline needs seconds, above 0 and at most 86400; got {deadline!r}")
-    until = wire.LATEST if end is None else wire.milliseconds("end", end)
-    first, last = None, wire.candle_number(until, interval)
-    if start is not None:
-        first = wire.candle_number(wire.milliseconds("start", start, up=True) - 1, interval) + 1
-    if None not in (start, limit) and end is None:
-        last = first + int(limit) - 1
-    elif start is not None and last < first:
-        raise BadRequest(f"no candle of interval {interval} opens from {start} to {end}")
-    elif None not in (start, limit) and last - first >= limit:
-        raise BadRequest(f"{start} to {end} needs a limit of {last - first + 1}; got {limit}")
-    market = {"category": category, "symbol": symbol, "interval": interval}
-    return _Asked(_checked_url(base_url), market, first, last, int(limit or 200))
-
-
-def _checked_url(base_url):
-    if base_url is None:
-        base_url = os.environ.get("BYZLIB_BYBIT_URL") or MAINNET
-    label = "[A-Za-z0-9-]{1,63}"
-    host = rf"({label}(\.{label})*|\[[0-9a-fA-F:.]+\])"
-    fits = re.fullmatch(rf"https?://{host}(:(?P<port>[0-9]{{1,5}}))?/?", str(base_url))
-    if not fits or not 1 <= int(fits["port"] or 80) <= 65535:
-        raise BadRequest(f"base_url needs scheme and host, like {MAINNET}; got {base_url!r}")
-    return str(base_url).rstrip("/")
-
-
-# --- Asking ---
-
-
-class _Line:
-    """Questions to one host: one session, one deadline for them all, bounded retries."""
-
-    def __init__(self, url, deadline):
-        self.url, self.deadline = url, deadline
-        self.start, self.sent = time.monotonic(), -math.inf
-        self.session = requests.Session()
-        # No proxy stands between this machine and itself.
-        loopback = r"https?://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?"
-        self.session.trust_env = not re.fullmatch(loopback, url)
-
-    def left(self):
-        return self.start + self.deadline - time.monotonic()
-
-    def ask(self, path, **params):
-        """The envelope of a successful reply."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return wire.envelope_of(*self._reply(path, params))
-            except Trouble as trouble:
-                if trouble.wait is None:
-                    raise
-                jitter = random.SystemRandom().uniform(0.5, 1.5)
-                wait = trouble.wait or FIRST_WAIT * 2 ** (attempt - 1) * jitter
-                if attempt == TRIES or wait >= self.left():
-                    trouble.came += f" (tried {attempt} times)"
-                    raise
-            time.sleep(wait)
-
-    def _reply(self, path, params):
-        """Status, headers and body, by the deadline.
-
-        The work is done in a thread that is left behind at the deadline: a socket's timeout starts
-        anew with each byte, so it stops neither a server that drips nor a slow name lookup.
-        """
-        time.sleep(max(0.0, self.sent + PACE - time.monotonic()))
-        self.sent, answer = time.monotonic(), Future()
-
-        def work():
-            try:
-                answer.set_result(self._read(path, params))
-            except BaseException as error:
-                answer.set_exception(error)
-
-        try:
-            if self.left() <= 0:
-                raise TimeoutError
-            threading.Thread(target=work, daemon=True).start()
-            return answer.result(timeout=max(0.0, self.left()))
-        except TimeoutError:
-            came = f"no complete answer within the deadline of {self.deadline:g} s"
-            advice = "raise deadline, or ask for a shorter range"
-            raise Trouble(Unreachable, came, advice) from None
-
-    def _read(self, path, params):
-        seconds = min(10.0, self.deadline / 3)
-        try:
-            with self.session.get(
-                self.url + path, params=params, timeout=seconds, stream=True, allow_redirects=False
-            ) as reply:
-                body = bytearray()
-                for piece in reply.iter_content(8192):
-                    body += piece
-                    if len(body) > BODY_CAP:
-                        raise Trouble(BadResponse, f"over {BODY_CAP} bytes", wire.DISTRUST)
-                    if self.left() < 0:
-                        raise TimeoutError
-                return reply.status_code, reply.headers, bytes(body)
-        except requests.exceptions.ContentDecodingError as error:
-            came = "a body that does not unpack"
-            raise Trouble(BadResponse, came, wire.DISTRUST, wait=0) from error
-        except requests.RequestException as error:
-            # A certificate does not mend by asking again; a connection may.
-            wait = None if isinstance(error, requests.exceptions.SSLError) else 0
-            came = f"no complete answer: {_root(error)}"
-            raise Trouble(Unreachable, came, wire.NETWORK, wait) from error
-
-
-def _root(error):
-    while error.__context__ is not None:
-        error = error.__context__
-    return wire.quote(str(error) or type(error).__name__)
-
-
-# --- Pages into one frame ---
-
-
-def _collect(line, asked):
-    """All candles by number, the counts of dropped rows, and the last candle closed by now."""
-    candles, dropped = {}, {"unfinished": 0, "duplicates": 0, "outside": 0}
-    first, last, clock = asked.first, asked.last, 0
-    with tqdm(desc=asked.market["symbol"], unit="page", disable=None, delay=1.0) as bar:
-        while first <= last:
-            page = range(first, min(first + PAGE, last + 1))
-            try:
-                rows, now = _page(line, asked, page)
-                _sort_in(rows, now, asked, candles, dropped)
-            except Trouble as trouble:
-                if first > asked.first:
-                    trouble.came += f"; missing: {asked.when(first)}, and nothing is returned"
-                raise
-            # Nothing lies beyond the server's clock: the first reply tells where to stop.
-            clock = max(clock, now)
-            last = min(asked.last, asked.number(clock))
-            first = page.stop
-            bar.total = math.ceil((last - asked.first + 1) / PAGE)
-            bar.update()
-    last = min(last, asked.number(clock) - 1)
-    if last < asked.first:
-        came = f"no closed candle yet: the server's clock says {wire.utc(clock)} UTC"
-        raise Trouble(BadResponse, came, "ask again later")
-    if not candles:
-        came = f"0 of {last - asked.first + 1} closed candles"
-        raise Trouble(BadResponse, came, "check the range, and when the symbol was listed")
-    return candles, dropped, last
-
-
-def _page(line, asked, page):
-    """The rows of one window, and the time on the server's clock."""
-    start, end = asked.opens(page[0]), asked.opens(page[-1])
-    envelope = line.ask("/v5/market/kline", **asked.market, start=start, end=end, limit=PAGE)
-    rows = wire.rows(envelope, asked.market, PAGE)
-    # One candle more at either end is a habit of the server; anything further is another range.
-    numbers = [number for number, _ in rows] or [page[0]]
-    if min(numbers) < page[0] - 1 or max(numbers) > page[-1] + 1:
-        got = [wire.utc(asked.opens(limit(numbers))) for limit in (min, max)]
-        came = f"{got[0]} to {got[1]} for the window {wire.utc(start)} to {wire.utc(end)}"
-        raise Trouble(BadResponse, came, wire.DISTRUST)
-    return rows, wire.clock(envelope)
-
-
-def _sort_in(rows, now, asked, candles, dropped):
-    """Each row into `candles`, or counted in `dropped`."""
-    for number, values in rows:
-        if number >= asked.number(now):
-            dropped["unfinished"] += 1
-        elif not asked.first <= number <= asked.last:
-            dropped["outside"] += 1
-        elif number not in candles:
-            candles[number] = values
-        elif candles[number] == values:
-            dropped["duplicates"] += 1
-        else:
-            opened = wire.utc(asked.opens(number))
-            came = f"two candles for {opened}: {candles[number]} and {values}"
-            raise Trouble(BadResponse, came, wire.DISTRUST)
-
-
-def _frame(asked, candles, dropped, last):
-    numbers = sorted(candles)
-
-    def moments(these):
-        opened = [asked.opens(number) for number in these]
-        return pd.to_datetime(opened, unit="ms", utc=True).as_unit("ms").rename("open_time")
-
-    values = [candles[number] for number in numbers]
-    frame = pd.DataFrame(values, moments(numbers), list(wire.COLUMNS), dtype="float64")
-    gaps = [
-        (*moments([before + 1, after - 1]), after - before - 1)
-        for before, after in pairwise([asked.first - 1, *numbers, last + 1])
-        if after - before > 1
-    ]
-    frame.attrs = {
-        "source": f"bybit {asked.url.split('//')[1]}",
-        **asked.market,
-        "gaps": gaps,
-        "dropped": dropped,
-    }
-    return frame
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -161,9 +161,11 @@ class Reply:
 
 
 class Url(str):
-    """The server's address, with `log`: a (path, parameters) pair for each request seen."""
+    """The server's address, with `log`: a (path, parameters) pair for each request seen, and
+    `market`, what it serves."""
 
     log: list
+    market: Market
 
 
 @contextmanager
@@ -202,7 +204,7 @@ class _Server(ThreadingHTTPServer):
         self.market, self.script = market, script
         self.stopping, self.lock = threading.Event(), threading.Lock()
         self.url = Url(f"http://127.0.0.1:{self.server_address[1]}")
-        self.url.log = []
+        self.url.log, self.url.market = [], market
 
     def next_reply(self, path, asked):
         with self.lock:
@@ -255,15 +257,24 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def read_candles(path):
-    """The rows of a candle file, as text."""
+    """The rows of a candle file, as text; spreadsheets like to spoil them, which is said."""
     opener = gzip.open if str(path).endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         head = next(lines, [])
         want = ["ts_ms", "open", "high", "low", "close", "volume"]
         if head not in (want, [*want, "turnover"]):
-            raise ValueError(f"{path} needs the columns {','.join(want)}[,turnover]; has {head}")
-        return list(lines)
+            raise ValueError(f"{path}, line 1 needs {','.join(want)}[,turnover]; has {head}")
+        rows = list(lines)
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(head):
+            raise ValueError(
+                f"{path}, line {line} has {len(row)} columns; the first has {len(head)}"
+            )
+        for name, text in zip(head, row, strict=True):
+            if not re.fullmatch("[0-9]{13}" if name == "ts_ms" else r"[0-9]+(\.[0-9]+)?", text):
+                raise ValueError(f"{path}, line {line}, column {name}: {text!r} is no plain number")
+    return rows
 
 
 def guess(path):

@@ -184,7 +184,7 @@ def test_files_are_read_as_they_are_printed(tmp_path):
     want = [[str(value) for value in row] for row in rows(3)]
     assert read_candles(plain) == read_candles(packed) == want
     (tmp_path / "other.csv").write_text("date,open\n1,2\n")
-    with pytest.raises(ValueError, match=r"needs the columns ts_ms,.*; has \['date', 'open'\]"):
+    with pytest.raises(ValueError, match=r"line 1 needs ts_ms,.*; has \['date', 'open'\]"):
         read_candles(tmp_path / "other.csv")
 
 
