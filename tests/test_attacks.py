@@ -1,13 +1,154 @@
 """Attacks send what their formula says, to the shape the server expects, and say what they know."""
 
+import json
+import math
+import pickle
+import warnings
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import ndtri
 
-from byzlib import attacks
-from byzlib.aggregators import mean
-from byzlib.attacks import gaussian_noise, label_flip, sign_flip, targeted_label_flip
+from byzlib import attacks, theory
+from byzlib._lies import attack as attack_of
+from byzlib.aggregators import krum, mean, median, trimmed_mean
+from byzlib.attacks import (
+    ATTACKS,
+    a_little_is_enough,
+    alternating,
+    constant,
+    during,
+    fang,
+    gaussian_noise,
+    inner_product_manipulation,
+    local_sign_flip,
+    mimic,
+    mimic_victim,
+    min_max,
+    min_sum,
+    model_replacement,
+    non_finite,
+    sign_flip,
+    stale,
+    with_own_knowledge,
+    zero,
+)
 
-HONEST = np.random.default_rng(7).standard_normal((3, 7, 4))
+HONEST = np.random.default_rng(7).standard_normal((3, 7, 4)) + 0.3
+OWN = np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3
+DIRECTIONS = ("std", "unit", "sign")
+
+# Every attack with what it needs to be called, on its own or in a table.
+OWN_ATTACKS = {
+    "local sign flip": local_sign_flip,
+    "model replacement": model_replacement,
+    "model replacement, target": partial(model_replacement, target=[1.0, 2, 3, 4], boost=5),
+    "stale": stale,
+    "own ALIE": with_own_knowledge(partial(a_little_is_enough, z=1.0)),
+    "own Fang": with_own_knowledge(fang),
+    "own Fang, Krum": with_own_knowledge(partial(fang, against="Krum")),
+    "own, at peace": partial(during(sign_flip, 5, 9), round=2),
+}
+EVERY = {
+    **ATTACKS,
+    "Fang, Krum": partial(fang, against="Krum"),
+    **{f"min-max {p}": partial(min_max, direction=p) for p in DIRECTIONS},
+    **{f"min-sum {p}": partial(min_sum, direction=p) for p in DIRECTIONS},
+    "scheduled": partial(alternating([zero, sign_flip], 2), round=3),
+    **{name: partial(attack, own=OWN) for name, attack in OWN_ATTACKS.items()},
+}
+
+
+# The promises of all of them
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_shape_type_and_nothing_aliased(name):
+    for dtype in (np.float32, np.float64):
+        honest = HONEST.astype(dtype)
+        before = honest.copy()
+        lies = EVERY[name](honest, 2, 1)
+        assert lies.shape == (3, 2, 4) and lies.dtype == dtype
+        lies += 1
+        np.testing.assert_array_equal(honest, before)
+    np.testing.assert_array_equal(OWN, np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_stacked_trials_are_trials(name):
+    """Without noise, a stack of crowds is attacked as each crowd alone."""
+    if name in ("Gaussian noise", "Fang", "own Fang", "own Fang, Krum"):
+        pytest.skip("draws random numbers, which fall otherwise in a stack")
+    stacked = EVERY[name](HONEST, 2, 1)
+    for t in range(3):
+        attack = EVERY[name]
+        if name in OWN_ATTACKS:
+            attack = partial(OWN_ATTACKS[name], own=OWN[t])
+        np.testing.assert_allclose(attack(HONEST[t], 2, 1), stacked[t], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*ATTACKS, "Fang, Krum"])
+def test_no_liar_no_lie(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert EVERY[name](HONEST, 0, 1).shape == (3, 0, 4)
+        assert EVERY[name](np.ones((0, 7, 4)), 2, 1).shape == (0, 2, 4)
+        assert EVERY[name](np.ones((1, 1)), 0, 1).shape == (0, 1)
+
+
+@pytest.mark.parametrize("name", OWN_ATTACKS)
+def test_no_liar_no_own_rows(name):
+    assert OWN_ATTACKS[name](HONEST, 0, 1).shape == (3, 0, 4)
+
+
+@pytest.mark.parametrize("name", [*OWN_ATTACKS, "zero", "Gaussian noise", "constant", "non-finite"])
+def test_who_knows_nothing_of_the_others_never_reads_them(name):
+    attack = EVERY[name]
+    honest = np.float32(HONEST)
+    expected = attack(honest, 2, rng=5)
+    for poison in (np.nan, np.inf, 1e30):
+        np.testing.assert_array_equal(attack(np.full_like(honest, poison), 2, rng=5), expected)
+
+
+def test_the_check_of_knowledge_can_fail():
+    reader = attack_of("omniscient")(lambda honest, f, rng: honest.max())
+    blind = attack_of("none")(lambda honest, f, rng: honest.max())
+    assert reader(HONEST, 1)[0, 0, 0] == HONEST.max()
+    assert np.isnan(blind(HONEST, 1)).all()
+
+
+def test_every_attack_says_what_it_must_know():
+    knowledge = {
+        "none": {"gaussian_noise", "constant", "zero", "non_finite"},
+        "own": {"local_sign_flip", "model_replacement", "stale"},
+        "omniscient": {
+            "sign_flip", "inner_product_manipulation", "a_little_is_enough", "min_max", "min_sum",
+            "mimic", "fang",
+        },
+    }  # fmt: skip
+    for level, names in knowledge.items():
+        for name in names:
+            attack = getattr(attacks, name)
+            assert attack.knowledge == level
+            assert attack.needs_own is (level == "own")
+            assert attack.needs_history is (name == "stale") and attack.needs_round is False
+    for attack in ATTACKS.values():
+        assert attack.knowledge in knowledge
+        assert not (attack.needs_own or attack.needs_round or attack.needs_history)
+        pickle.loads(pickle.dumps(attack))(HONEST, 1, 1)
+    assert attack_of("omniscient")(lambda honest, f, rng: 0).knowledge == "omniscient"
+
+
+@pytest.mark.parametrize("name", attacks.__all__)
+def test_all_that_is_promised_is_there_and_described(name):
+    assert getattr(attacks, name).__doc__
+
+
+# What each of them sends
 
 
 def test_sign_flip_sends_minus_the_mean():
@@ -26,60 +167,430 @@ def test_sign_flip_only_rescales_the_mean(scale):
     np.testing.assert_allclose(mean(everyone), expected, atol=1e-15)
 
 
-def test_gaussian_noise_knows_nothing():
+def test_inner_product_manipulation_is_a_quiet_sign_flip():
+    lies = inner_product_manipulation(HONEST, 2, epsilon=0.4)
+    np.testing.assert_array_equal(lies, sign_flip(HONEST, 2, scale=0.4))
+
+
+def test_gaussian_noise():
     lies = gaussian_noise(HONEST, 2, rng=5, scale=3.0)
-    same = gaussian_noise(HONEST * np.nan, 2, rng=5, scale=3.0)
-    np.testing.assert_array_equal(lies, same)
-    assert lies.shape == (3, 2, 4)
+    np.testing.assert_array_equal(lies, 3 * np.random.default_rng(5).standard_normal((3, 2, 4)))
     many = gaussian_noise(np.zeros((1, 1000)), 200, rng=5, scale=3.0)
     assert abs(many.std() - 3) < 0.02 and abs(many.mean()) < 0.02
     assert len(np.unique(many[:, 0])) == 200  # each liar draws its own
     assert (gaussian_noise(HONEST, 2, rng=5, scale=0.0) == 0).all()
 
 
-def test_float32_stays_float32_and_honest_rows_stay_untouched():
-    honest = np.float32(HONEST)
-    before = honest.copy()
-    for attack in (sign_flip, gaussian_noise):
-        lies = attack(honest, 2, 1)
-        assert lies.dtype == np.float32
-        lies += 1
-    np.testing.assert_array_equal(honest, before)
+def test_simple_vectors():
+    assert (zero(HONEST, 2) == 0).all()
+    assert (constant(HONEST, 2, value=-7) == -7).all()
+    assert (constant(HONEST, 2, value=[1, 2, 3, 4]) == [1, 2, 3, 4]).all()
+    assert np.isnan(non_finite(HONEST, 2)).all()
+    assert (non_finite(np.float32(HONEST), 2, value=-np.inf) == -np.inf).all()
+    np.testing.assert_array_equal(local_sign_flip(HONEST, 2, own=OWN, scale=3), -3 * OWN)
 
 
-def test_every_attack_says_what_it_must_know():
-    assert sign_flip.knowledge == "omniscient"
-    assert gaussian_noise.knowledge == "none"
-    knowing = [f for f in vars(attacks).values() if hasattr(f, "knowledge")]
-    assert {f.knowledge for f in knowing} <= {"none", "own", "omniscient"}
+def test_a_little_is_enough():
+    lies = a_little_is_enough(HONEST, 2, z=1.5)
+    for t in range(3):
+        columns = HONEST[t].T
+        expected = [sum(c) / 7 - 1.5 * math.sqrt(sum((c - sum(c) / 7) ** 2) / 7) for c in columns]
+        np.testing.assert_allclose(lies[t], [expected, expected], rtol=1e-13)
+    up = a_little_is_enough(HONEST, 2, z=-1.5)
+    np.testing.assert_allclose(
+        up + lies, np.broadcast_to(2 * HONEST.mean(1, keepdims=True), up.shape)
+    )
 
 
-def test_no_liar_no_lie():
-    assert sign_flip(HONEST, 0).shape == (3, 0, 4)
-    assert gaussian_noise(HONEST, 0, 1).shape == (3, 0, 4)
+@pytest.mark.parametrize("n, f", [(10, 3), (10, 4), (25, 5), (50, 12), (50, 24), (51, 24)])
+def test_the_default_shift_is_that_of_the_theory(n, f):
+    honest = np.random.default_rng(n).standard_normal((n - f, 3))
+    shift = (honest.mean(axis=0) - a_little_is_enough(honest, f)[0]) / honest.std(axis=0)
+    np.testing.assert_allclose(shift, theory.alie_z_max(n, f), rtol=1e-12)
 
 
-def test_illegal_attacks():
-    with pytest.raises(ValueError, match="f >= 0; got f = -1"):
-        sign_flip(HONEST, -1)
-    with pytest.raises(TypeError, match="integer f; got 1.5"):
-        sign_flip(HONEST, 1.5)
-    with pytest.raises(ValueError, match="finite scale; got nan"):
-        sign_flip(HONEST, 1, scale=np.nan)
-    with pytest.raises(ValueError, match="scale >= 0; got -1"):
-        gaussian_noise(HONEST, 1, 0, scale=-1)
-    with pytest.raises(TypeError, match="draws random numbers: pass rng"):
-        gaussian_noise(HONEST, 1)
-    with pytest.raises(TypeError, match="integer rng; got 'x'"):
-        gaussian_noise(HONEST, 1, "x")
+@pytest.mark.parametrize("f", [1, 2])
+def test_a_shift_that_is_not_positive_is_told(f):
+    assert theory.alie_z_max(10, f) <= 0
+    honest = np.random.default_rng(0).standard_normal((10 - f, 3))
+    with pytest.warns(RuntimeWarning, match=f"n = 10, f = {f} is not positive") as told:
+        lies = a_little_is_enough(honest, f)
+    assert told[0].filename == __file__
+    np.testing.assert_allclose(lies[0], honest.mean(axis=0))
 
 
-def test_label_flips():
-    y = np.array([0, 1, 2, 2, 1, 0])
-    assert label_flip(y).tolist() == [2, 1, 0, 0, 1, 2]
-    assert label_flip(label_flip(y)).tolist() == y.tolist()
-    assert label_flip(y, {0: 1, 1: 2, 2: 0}).tolist() == [1, 2, 0, 0, 2, 1]
-    assert targeted_label_flip(y, source=0, target=2).tolist() == [2, 1, 2, 2, 1, 2]
-    assert y.tolist() == [0, 1, 2, 2, 1, 0]
-    with pytest.raises(TypeError, match="integer labels"):
-        label_flip([0.5])
+def test_liars_of_partial_knowledge_guess_from_their_own_rows():
+    attack = with_own_knowledge(partial(a_little_is_enough, z=0.7))
+    assert attack.knowledge == "own" and attack.needs_own
+    expected = OWN.mean(1, keepdims=True) - 0.7 * OWN.std(1, keepdims=True)
+    np.testing.assert_allclose(attack(HONEST, 2, own=OWN), np.broadcast_to(expected, OWN.shape))
+    with pytest.raises(TypeError, match="pass own, of shape"):
+        attack(HONEST, 2)
+
+
+def far_enough(honest, lie, name):
+    """Is the lie within the bound of Min-Max, or of Min-Sum? By the definition, in loops."""
+    gaps = [[np.sum((a - b) ** 2) for b in honest] for a in honest]
+    mine = [np.sum((lie - a) ** 2) for a in honest]
+    if name == "min-max":
+        return max(mine) <= max(max(row) for row in gaps)
+    return sum(mine) <= max(sum(row) for row in gaps)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("name, attack", [("min-max", min_max), ("min-sum", min_sum)])
+def test_closed_forms_against_bisection(name, attack, direction):
+    for honest in (*HONEST, HONEST[0] * [1, 100, 1e-3, 5], HONEST[0] + 1e3, HONEST[0][:2]):
+        average = honest.mean(axis=0)
+        p = {
+            "std": -honest.std(axis=0),
+            "unit": -average / np.linalg.norm(average),
+            "sign": -np.sign(average),
+        }[direction]
+        low, high = 0.0, 1e4 * (1 + np.abs(honest).max()) / np.linalg.norm(p)
+        for _ in range(100):
+            middle = (low + high) / 2
+            inside = far_enough(honest, average + middle * p, name)
+            low, high = (middle, high) if inside else (low, middle)
+        lie = attack(honest, 1, direction=direction)[0]
+        scale = np.abs(honest - average).max()
+        np.testing.assert_allclose(lie, average + low * p, rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("attack", [min_max, min_sum])
+def test_perturbations_at_the_edge(attack):
+    equal = np.ones((5, 3))
+    for direction in DIRECTIONS:
+        np.testing.assert_array_equal(attack(equal, 2, direction=direction), equal[:2])
+        around_zero = np.array([[1.0, 2], [-1.0, -2]])  # no mean, so no direction but std
+        lie = attack(around_zero, 1, direction=direction)
+        assert np.isfinite(lie).all() and (direction == "std" or (lie == 0).all())
+        for size in (1e150, 1e-150):
+            np.testing.assert_allclose(
+                attack(HONEST * size, 1, direction=direction) / size,
+                attack(HONEST, 1, direction=direction),
+                rtol=1e-9,
+            )
+
+
+def test_mimic_copies_the_client_farthest_along_the_first_principal_direction():
+    lies = mimic(HONEST, 3)
+    for t in range(3):
+        rows = HONEST[t] - HONEST[t].mean(axis=0)
+        z = np.linalg.svd(rows)[2][0]
+        expected = HONEST[t][np.abs(rows @ z).argmax()]
+        np.testing.assert_array_equal(lies[t], [expected] * 3)
+    np.testing.assert_array_equal(mimic(HONEST, 2, victim=4), HONEST[:, [4, 4]])
+    np.testing.assert_array_equal(mimic(HONEST, 1, victim=[1, 0, 6])[2, 0], HONEST[2, 6])
+
+
+def test_a_warm_up_finds_the_client_that_differs_for_long():
+    """Single rounds point anywhere; the one client with a bias of its own shows in their sum."""
+    rng = np.random.default_rng(3)
+    warm_up = rng.standard_normal((20, 8, 5))
+    warm_up[:, 6] += 2 * np.array([1, -1, 1, 0, 0])
+    warm_up[0, 2] += 6 * np.array([1, -1, 1, 0, 0])  # loud, but once
+    assert mimic_victim(warm_up) == 6 and mimic_victim(warm_up[:1]) == 2
+    rows = (warm_up - warm_up.mean(axis=(0, 1))).reshape(-1, 5)
+    z = np.linalg.svd(rows)[2][0]
+    sums = np.abs((rows @ z).reshape(20, 8).sum(axis=0))
+    assert sums.argmax() == 6
+    assert mimic_victim(np.stack([warm_up, warm_up[:, ::-1]])).tolist() == [6, 1]
+    np.testing.assert_array_equal(mimic(HONEST, 1), mimic(HONEST, 1, victim=mimic_victim(
+        HONEST[:, None])))  # fmt: skip
+
+
+def test_fang_goes_just_beyond_the_honest_values_against_the_trend():
+    honest = np.array([[1.0, -4, 2, -1], [2.0, -2, -1, -9], [3.0, -3, 5, 4]])
+    lies = fang(honest, 400, rng=1)  # means 2, -3, 2, -2
+    for j, (near, far) in enumerate([(1, 0.5), (-2, -1), (-1, -2), (4, 8)]):
+        low, high = min(near, far), max(near, far)
+        assert low <= lies[:, j].min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < lies[:, j].max() <= high
+    own = np.float64([[3, -1], [1, -3]])  # mean 2, -2; sigma 1
+    drawn = fang(np.full((9, 2), np.nan), 2, rng=1, own=own)
+    assert ((drawn[:, 0] <= -1) & (drawn[:, 0] >= -2)).all()
+    assert ((drawn[:, 1] >= 1) & (drawn[:, 1] <= 2)).all()
+
+
+def test_fang_deceives_krum_and_no_step_twice_as_long_would():
+    rng = np.random.default_rng(4)
+    for honest in rng.standard_normal((20, 7, 30)) + rng.uniform(0, 0.7, (20, 1, 1)):
+        lies = fang(honest, 3, against="Krum")
+        chosen = krum(np.concatenate([honest, lies]), 3)
+        np.testing.assert_array_equal(chosen, lies[0])
+        longer = krum(np.concatenate([honest, 2 * lies]), 3)
+        assert not np.array_equal(longer, 2 * lies[0])
+        np.testing.assert_array_equal(np.sign(lies[0]), -np.sign(honest.mean(axis=0)))
+    clear = rng.standard_normal((7, 30)) + 2  # krum_clique_distance(10, 3) is 1.53
+    assert np.abs(fang(clear, 3, against="Krum")).max() < 1e-7
+
+
+def test_model_replacement_takes_the_mean_where_the_liars_want_it():
+    settled = np.zeros((8, 3))
+    lies = model_replacement(settled, 2, target=[1.0, 2, 3])
+    np.testing.assert_allclose(mean(np.concatenate([settled, lies])), [1, 2, 3])
+    np.testing.assert_allclose(model_replacement(HONEST, 2, own=OWN, boost=15), 15 * OWN)
+    np.testing.assert_allclose(model_replacement(HONEST, 2, own=OWN), 4.5 * OWN)
+    np.testing.assert_allclose(model_replacement(HONEST, 2, own=OWN, target=2 * OWN), 9 * OWN)
+
+
+def test_stale_answers():
+    history = [OWN + t for t in range(1, 5)]  # rounds 1 to 4; now it is round 5
+    for delay, then in [(1, 4), (3, 2), (4, 1), (9, 1), (math.inf, 1)]:
+        sent = stale(HONEST, 2, own=OWN, history=history, delay=delay)
+        np.testing.assert_array_equal(sent, OWN + then)
+    np.testing.assert_array_equal(stale(HONEST, 2, own=OWN, delay=3), OWN)
+
+
+# What other libraries send
+
+PEERS = json.loads((Path(__file__).parent / "attack_vectors.json").read_text())
+
+
+def as_in(vector, rows):
+    """Our attack with the parameters of another library's."""
+    rule, given = vector["rule"], vector["params"]
+    if rule in ("min_max", "min_sum"):
+        attack = {"min_max": min_max, "min_sum": min_sum}[rule]
+        return attack(rows, 1, direction=given["deviation"].removesuffix("_vec"))
+    if rule == "alie_zmax":
+        n, f = given["n"], given["f"]
+        return a_little_is_enough(rows, 1, z=-ndtri((n - (n // 2 + 1 - f)) / n))
+    if rule == "alie_tau":  # with the sample's standard deviation
+        h = len(rows)
+        return a_little_is_enough(rows, 1, z=-given["tau"] * math.sqrt(h / (h - 1)))
+    return {
+        "sign_flip": sign_flip,
+        "ipm": partial(inner_product_manipulation, epsilon=given.get("tau", 1)),
+        "mimic": partial(mimic, victim=given.get("epsilon", 0)),
+        "inf": partial(non_finite, value=np.inf),
+    }[rule](rows, 1)
+
+
+@pytest.mark.parametrize("vector", PEERS["vectors"], ids=lambda v: v["id"])
+def test_other_libraries_send_the_same(vector):
+    rows = np.array(PEERS["inputs"][vector["input"]])
+    theirs = np.array(vector["output"], float)
+    if vector["rule"] == "opt_ipm":  # ours searches more than one family
+        moved = trimmed_mean(np.concatenate([rows, [theirs] * 2]), 2) - rows.mean(axis=0)
+        ours = attacks.worst_case(trimmed_mean, rows, 2).displacement
+        assert ours >= np.linalg.norm(moved)
+    elif vector["rule"] == "opt_alie":
+        pytest.skip("searched against a Krum with other neighbours")
+    else:
+        # Their searches stop at 1e-5 in the size, of unit, std or sign vectors.
+        tolerance = 1e-4 if vector["rule"].startswith("min_") else 1e-8
+        np.testing.assert_allclose(as_in(vector, rows)[0], theirs, rtol=0, atol=tolerance)
+
+
+# Attacks in time
+
+
+def test_during():
+    attack = during(partial(sign_flip, scale=2.0), start=3, stop=5)
+    assert attack.needs_round and attack.needs_own and attack.knowledge == "omniscient"
+    for t in range(1, 8):
+        expected = sign_flip(HONEST, 2, scale=2) if t in (3, 4) else OWN
+        np.testing.assert_array_equal(attack(HONEST, 2, 1, round=t, own=OWN), expected)
+    forever = during(zero, 2)
+    assert forever.knowledge == "own" and alternating([zero]).knowledge == "none"
+    assert [bool(forever(HONEST, 2, round=t, own=OWN).any()) for t in (1, 2, 99)] == [1, 0, 0]
+    with pytest.raises(TypeError, match="pass own"):
+        forever(HONEST, 2, round=1)
+
+
+def test_alternating():
+    attack = alternating([zero, constant, None], period=2)
+    sent = [attack(HONEST, 2, round=t, own=OWN)[0, 0, 0] for t in range(1, 9)]
+    assert sent == [0, 0, 100, 100, OWN[0, 0, 0], OWN[0, 0, 0], 0, 0]
+    assert attack.needs_own and not alternating([zero, sign_flip]).needs_own
+    inner = alternating([during(zero, 2, 3), stale])
+    assert inner.needs_history and inner.needs_own and inner.knowledge == "own"
+    given = {"own": OWN, "history": [OWN + 1]}
+    assert (inner(HONEST, 2, round=2, **given) == OWN + 1).all()
+    assert (inner(HONEST, 2, round=3, **given) == OWN).all()
+
+
+# Symmetries, for all crowds
+
+crowds = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).standard_normal((6, 3)) * [1, 5, 0.2] + [0.3, -1, 0]
+)
+TRANSLATED = ["ALIE", "min-max", "min-sum", "mimic"]
+SYMMETRIC = {
+    "sign flip": sign_flip,
+    "ALIE": partial(a_little_is_enough, z=0.8),
+    "min-max": min_max,
+    "min-max unit": partial(min_max, direction="unit"),
+    "min-max sign": partial(min_max, direction="sign"),
+    "min-sum": min_sum,
+    "min-sum unit": partial(min_sum, direction="unit"),
+    "mimic": mimic,
+    "Fang": fang,
+    "Fang, Krum": partial(fang, against="Krum"),
+}
+
+
+def close(found, expected, honest):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(honest).max())
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+@settings(max_examples=25, deadline=None)
+@given(honest=crowds, a=st.sampled_from([2.0**-20, 0.25, 8.0]), order=st.permutations(range(6)))
+def test_units_and_order_of_clients_do_not_matter(name, honest, a, order):
+    attack = SYMMETRIC[name]
+    close(attack(a * honest, 1, 1), a * attack(honest, 1, 1), a * honest)
+    close(attack(honest[order], 1, 1), attack(honest, 1, 1), honest)
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+@settings(max_examples=25, deadline=None)
+@given(honest=crowds)
+def test_the_origin_does_not_matter(name, honest):
+    attack, b = SYMMETRIC[name], np.array([40.0, -3, 0.5])
+    close(attack(honest + b, 1), attack(honest, 1) + b, honest + b)
+
+
+@pytest.mark.parametrize("name", ["sign flip", "min-max unit", "min-sum unit", "mimic"])
+@settings(max_examples=25, deadline=None)
+@given(honest=crowds, seed=st.integers(0, 99))
+def test_the_axes_do_not_matter(name, honest, seed):
+    attack = SYMMETRIC[name]
+    rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0]
+    close(attack(honest @ rotation, 1), attack(honest, 1) @ rotation, honest)
+
+
+# Bad input
+
+ILLEGAL = [
+    (lambda: sign_flip(HONEST, -1), ValueError, "sign_flip needs f >= 0; got f = -1"),
+    (lambda: sign_flip(HONEST, 1.5), TypeError, "integer f; got 1.5"),
+    (lambda: sign_flip(HONEST, True), TypeError, "integer f; got True"),
+    (lambda: sign_flip(HONEST, 1, scale=np.nan), ValueError, "finite scale; got nan"),
+    (lambda: sign_flip(HONEST, 1, scale="x"), TypeError, "number scale; got 'x'"),
+    (lambda: sign_flip([1.0, 2.0], 1), ValueError, r"shape \(..., n, d\)"),
+    (lambda: sign_flip([[1.0], [2.0, 3.0]], 1), ValueError, "different lengths"),
+    (lambda: zero([["a"]], 1), TypeError, "real numbers"),
+    (lambda: gaussian_noise(HONEST, 1, 0, scale=-1), ValueError, "scale >= 0; got -1"),
+    (lambda: gaussian_noise(HONEST, 1), TypeError, "draws random numbers: pass rng"),
+    (lambda: gaussian_noise(HONEST, 1, "x"), TypeError, "integer rng; got 'x'"),
+    (lambda: constant(HONEST, 1, value=[1, 2]), ValueError, "one value or d = 4; got"),
+    (lambda: constant(HONEST, 1, value=np.inf), ValueError, "finite values"),
+    (lambda: constant(HONEST, 1, value="a"), TypeError, "real value"),
+    (lambda: non_finite(HONEST, 1, value=3), ValueError, "nan, inf or -inf; got 3"),
+    (lambda: inner_product_manipulation(HONEST, 1, epsilon=0), ValueError, "epsilon > 0"),
+    (lambda: inner_product_manipulation(HONEST, 1, epsilon=np.inf), ValueError, "finite epsilon"),
+    (lambda: a_little_is_enough(HONEST, 7), ValueError, "n > 2f, or a z; got n = 14, f = 7"),
+    (lambda: a_little_is_enough(HONEST, 1, z=np.inf), ValueError, "finite z"),
+    (lambda: min_max(HONEST, 1, direction="down"), ValueError, "std, unit and sign; got 'down'"),
+    (lambda: min_sum(HONEST, 1, direction=2), ValueError, "std, unit and sign; got 2"),
+    (lambda: mimic(HONEST, 1, victim=7), ValueError, "0 <= victim < h = 7; got 7"),
+    (lambda: mimic(HONEST, 1, victim=0.5), TypeError, "integer victim"),
+    (lambda: mimic(HONEST, 1, victim=[0, 1]), ValueError, "one victim or"),
+    (lambda: mimic_victim(HONEST[0]), ValueError, "rounds, h, d"),
+    (lambda: mimic_victim([[["a"]]]), TypeError, "real numbers"),
+    (lambda: fang(HONEST, 1, 1, against="mean"), ValueError, "got against = 'mean'"),
+    (lambda: fang(HONEST, 1, 1, b=1), ValueError, "b > 1; got b = 1"),
+    (lambda: fang(HONEST, 1), TypeError, "pass rng"),
+    (lambda: fang(HONEST, 6, against="Krum"), ValueError, "2f [+] 3; got n = 13, f = 6"),
+    (lambda: fang(HONEST, 2, 1, own=HONEST), ValueError, r"own rows of shape \(3, 2, 4\)"),
+    (lambda: local_sign_flip(HONEST, 2), TypeError, "pass own"),
+    (lambda: local_sign_flip(HONEST, 2, own=OWN[0]), ValueError, "own rows of shape"),
+    (lambda: local_sign_flip(HONEST, 2, own=OWN.astype(str)), TypeError, "real numbers in own"),
+    (lambda: model_replacement(HONEST, 2), TypeError, "target, or own"),
+    (lambda: model_replacement(HONEST, 2, target=[1.0]), ValueError, "target of shape"),
+    (lambda: model_replacement(HONEST, 2, target="up"), TypeError, "real target"),
+    (lambda: model_replacement(HONEST, 2, own=OWN, boost=np.nan), ValueError, "finite boost"),
+    (lambda: stale(HONEST, 2), TypeError, "pass own"),
+    (lambda: stale(HONEST, 2, own=OWN, delay=0), ValueError, "delay >= 1; got 0"),
+    (lambda: stale(HONEST, 2, own=OWN, delay=1.5), TypeError, "integer delay"),
+    (lambda: stale(HONEST, 2, own=OWN, history=[OWN[0]]), ValueError, "history of arrays"),
+    (lambda: during(zero, 0), ValueError, "start >= 1; got start = 0"),
+    (lambda: during(zero, 3, 3), ValueError, "start < stop; got 3 and 3"),
+    (lambda: during(zero, 1.5), TypeError, "integer start"),
+    (lambda: during(zero, 1)(HONEST, 2, own=OWN), TypeError, "round"),
+    (lambda: during(zero, 1)(HONEST, 2, round=0), ValueError, "round >= 1"),
+    (lambda: alternating([]), ValueError, "at least one attack"),
+    (lambda: alternating([zero], 0), ValueError, "period >= 1"),
+    (lambda: sign_flip(HONEST, 1, loud=2), TypeError, "loud"),
+]
+
+
+@pytest.mark.parametrize("call, error, words", ILLEGAL, ids=[words for _, _, words in ILLEGAL])
+def test_bad_input_gets_one_sentence(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+# Facts about attacks and rules
+
+
+@pytest.mark.parametrize("n, f", [(10, 3), (20, 6), (25, 5), (10, 1)])
+def test_krum_is_taken_in_by_a_clique_up_to_the_distance_of_the_theory(n, f):
+    """Gaussian crowds, d = 8000: the squared distance at which the choice flips, within 5 percent.
+
+    Measured from the true mean; from the honest rows' own mean, which is nearer to each of them by
+    1 / h of their squared noise, a clique may stand so much farther.
+    """
+    d, h, rng = 8000, n - f, np.random.default_rng(n + f)
+    border = theory.krum_clique_distance(n, f) ** 2
+    factors = np.arange(0.88, 1.1201, 0.02)
+
+    def flip(honest, center, squared):
+        """The factor of the squared distance up to which Krum chooses the clique."""
+        away = rng.standard_normal(d)
+        away *= np.sqrt(d * squared) / np.linalg.norm(away)
+        lies = center + np.sqrt(factors)[:, None, None] * away
+        crowd = np.broadcast_to(honest, (len(factors), h, d))
+        everyone = np.concatenate([crowd, np.repeat(lies, f, axis=1)], axis=1)
+        _, weights = krum(everyone, f, return_weights=True)
+        taken_in = weights[:, h:].sum(axis=-1) > 0
+        assert taken_in[0] and not taken_in[-1]
+        assert (np.diff(taken_in.astype(int)) <= 0).all()  # near cliques win, far ones lose
+        return factors[taken_in].max() + 0.01
+
+    crowds = [rng.standard_normal((h, d)) for _ in range(4)]
+    true = [flip(honest, np.zeros(d), border) for honest in crowds]
+    own = [flip(honest, honest.mean(axis=0), border + 1 / h) for honest in crowds]
+    assert abs(np.mean(true) - 1) < 0.05 and abs(np.mean(own) - 1) < 0.05
+
+
+@pytest.mark.parametrize("n, f", [(10, 1), (10, 2), (10, 3), (100, 30)])
+@pytest.mark.parametrize("epsilon", [0.1, 0.5])
+def test_ipm_turns_the_low_signals_of_the_median_round(n, f, epsilon):
+    """The median of g + noise s is max(g - q s, -epsilon g): below g / s = q it points backward."""
+    # Many crowds of many clients stand for endlessly many: k times n clients, k times f liars.
+    k, trials, rng = 4000 // n, 12, np.random.default_rng(n * f)
+    q = theory.worst_case_bias("median", f / n)
+    signals = q * np.array([0.2, 0.6, 0.85, 1.15, 1.5, 3.0])
+    honest = signals + rng.standard_normal((trials, k * (n - f), len(signals)))
+    everyone = np.concatenate(
+        [honest, inner_product_manipulation(honest, k * f, epsilon=epsilon)], axis=1
+    )
+    answers = median(everyone).mean(axis=0)
+    np.testing.assert_allclose(answers, np.maximum(signals - q, -epsilon * signals), atol=0.02)
+    clear = np.abs(signals - q) > 0.03
+    np.testing.assert_array_equal(np.sign(answers)[clear], np.sign(signals - q)[clear])
+
+
+@pytest.mark.parametrize("n, f", [(10, 1), (10, 3), (25, 5)])
+def test_descent_by_the_mean_is_indifferent_to_a_sign_flip_below_the_border(n, f):
+    """Quadratic losses: below (n - f) / f the same optimum, only later; above, away from it."""
+    border = theory.sign_flip_border(n, f)
+    centres = np.random.default_rng(n).standard_normal((n - f, 5)) + 3
+
+    def distance(scale, rounds=400):
+        theta = np.zeros(5)
+        for _ in range(rounds):
+            honest = theta - centres
+            lies = sign_flip(honest, f, scale=scale)
+            theta = theta - 0.5 * mean(np.concatenate([honest, lies]))
+        return np.linalg.norm(theta - centres.mean(axis=0))
+
+    start = np.linalg.norm(centres.mean(axis=0))
+    assert distance(0.8 * border) < 1e-6 * start
+    assert distance(border) == pytest.approx(start)
+    assert distance(1.2 * border) > 1e3 * start

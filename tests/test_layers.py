@@ -42,6 +42,8 @@ WINGS = {
         "market",
         "_splits",
         "features",
+        "_alarms",
+        "_backtests",
         "risk",
     ],
 }
