@@ -148,10 +148,10 @@ def worst_case_instance(rule, n, f, declared=None):
 
 
 def breakdown(rule, n, declared=None):
-    """How many liars out of n a rule is sure to survive with a bounded error.
+    """How many liars out of n a rule survives with a bounded error, by its own theorem.
 
     Mean 0, Krum and multi-Krum (n - 3) // 2, Bulyan (n - 3) // 4, the others (n - 1) // 2, and no
-    more than they were told to expect. No rule that moves with its input survives more than
+    more than they were told to expect. (Krum's error stays bounded with one more.) No rule that moves with its input survives more than
     (n - 1) // 2 (*published*: Lopuhaa and Rousseeuw, Annals of Statistics 1991).
 
     Parameters
@@ -189,12 +189,12 @@ def eta(n, f):
 
 
 def krum_clique_distance(n, f):
-    """How far from the honest mean f equal liars may stand and be Krum's choice, in s sqrt(d).
+    """How far D from the honest clients' true mean f equal liars may stand and win, in s sqrt(d).
 
-    sqrt((n - 3) / (n - 2f - 1)) for honest noise N(0, s^2 I) and large d; n >= 2f + 3, f >= 1.
+    sqrt((n - 3) / (n - 2f - 1)) for honest noise N(0, s^2 I), large d, a direction it knows nothing
+    of; n >= 2f + 3, f >= 1. From the mean of the n - f themselves, 1 / (n - f) more in the square.
     *Proved*: a liar has f - 1 copies at distance 0 and n - 2f - 1 honest neighbours at D^2 + d s^2,
-    an honest client n - f - 2 neighbours at 2 d s^2. A sign flip of scale c stands at (1 + c) |g|,
-    so the quiet ones are chosen.
+    an honest client n - f - 2 at 2 d s^2. A sign flip of scale c stands at (1 + c) |g|.
     """
     n, f = _crowd("krum_clique_distance", n, f, "Krum", least=1)
     return np.sqrt((n - 3) / (n - 2 * f - 1))
