@@ -150,9 +150,9 @@ def worst_case_instance(rule, n, f, declared=None):
 def breakdown(rule, n, declared=None):
     """How many liars out of n a rule survives with a bounded error, by its own theorem.
 
-    Mean 0, Krum and multi-Krum (n - 3) // 2, Bulyan (n - 3) // 4, the others (n - 1) // 2, and no
-    more than they were told to expect. (Krum's error stays bounded with one more.) No rule that moves with its input survives more than
-    (n - 1) // 2 (*published*: Lopuhaa and Rousseeuw, Annals of Statistics 1991).
+    Mean 0, Krum and multi-Krum (n - 3) // 2 (where one more moves them little), Bulyan
+    (n - 3) // 4, the others (n - 1) // 2, no more than they were told to expect. No rule that moves
+    with its input survives more than that (*published*: Lopuhaa and Rousseeuw, Ann. Stat. 1991).
 
     Parameters
     ----------

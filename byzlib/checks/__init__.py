@@ -14,6 +14,7 @@ from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
 from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
 from byzlib.checks.chapter_06 import clip_around, mix
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
+from byzlib.checks.chapter_13 import area, coverage_ratio, resting_share
 
 __all__ = [
     "NotYet",
@@ -36,4 +37,7 @@ __all__ = [
     "clip_around",
     "next_labels",
     "upper_shadow",
+    "area",
+    "coverage_ratio",
+    "resting_share",
 ]
