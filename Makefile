@@ -8,7 +8,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test lab notebooks exercises bench
+.PHONY: help setup book test test-claims lab notebooks exercises table matrix bench
 
 # What a reader's shell holds must not change what the chapters print.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX MPLBACKEND MATPLOTLIBRC
@@ -37,7 +37,7 @@ QUIET := $(shell test -t 2 || echo --quiet)
 ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## make the environment in .venv (every other target does so too)
 	@echo "The environment stands in .venv"
@@ -51,6 +51,9 @@ test: $(READY) ## check style, library, book and every output of every chapter
 	  { echo "Some files are not in one style: .venv/bin/ruff format ." >&2; exit 1; }
 	@$(PY) -m pytest -n 2 --dist loadfile
 
+test-claims: $(READY) ## plant errors in a copy of the library and see that each turns something red
+	@$(PY) -m tests.planted_errors $(ONLY)
+
 lab: exercises ## open the first chapter in JupyterLab
 	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(ROOT)
 
@@ -60,10 +63,19 @@ notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03
 exercises: $(READY) ## derive the students' exercises into notebooks/exercises/student/
 	@$(PY) -m notebooks.derive
 
+table: $(READY) ## compute the accuracy table of chapter 09 (REAL=folder: real candles too)
+	@$(PY) -m notebooks.tables table
+	@$(if $(REAL),$(PY) -m notebooks.tables candles "$(REAL)")
+
+matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
+	@$(PY) -m notebooks.tables matrix
+
 # All cores, unlike the book; PYTHON_BENCH=../bench/bin/python where the other libraries are.
-bench: $(READY) ## time the rules beside other libraries (ONLY="median krum" SIZES="10x1000")
-	@env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY)) \
-	  -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
+BENCH := env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY))
+bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x1000": some rules)
+	@$(BENCH) -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
+	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
+	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.market)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 
 
@@ -175,7 +175,7 @@ def bare(tmp_path):
 def test_help_lists_the_targets(bare):
     listed = run_make(bare)
     assert listed.returncode == 0 and not (bare / ".venv").exists()
-    assert set(re.findall(r"^make ([a-z]+) ", listed.stdout, re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"^make ([a-z-]+) ", listed.stdout, re.MULTILINE)) == TARGETS
     assert TARGETS >= {"setup", "book", "test", "lab", "notebooks", "exercises", "help"}
 
 
