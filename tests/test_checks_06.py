@@ -1,0 +1,172 @@
+"""The checkers of chapter 06: right answers in several dresses pass, wrong ones get their hint."""
+
+import numpy as np
+import pytest
+
+from byzlib import checks
+from byzlib.checks import chapter_06
+
+
+def gaps(x):
+    return np.linalg.norm(x[:, None] - x, axis=-1)
+
+
+def mix_by_sorting(x, f):
+    return x[np.argsort(gaps(x), axis=1)[:, : len(x) - f]].mean(axis=1)
+
+
+def mix_by_loop(x, f):
+    rows = []
+    for row in x:
+        near = sorted(x.tolist(), key=lambda other: sum((row - np.array(other)) ** 2))
+        rows.append(
+            [sum(column) / (len(x) - f) for column in zip(*near[: len(x) - f], strict=True)]
+        )
+    return rows
+
+
+def mix_by_matrix(x, f):
+    kept = gaps(x) <= np.sort(gaps(x), axis=1)[:, [len(x) - f - 1]]
+    return kept @ x / (len(x) - f)
+
+
+def clip_by_maximum(x, center, radius):
+    pull = x - center
+    length = np.linalg.norm(pull, axis=1, keepdims=True)
+    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
+
+
+def clip_by_loop(x, center, radius):
+    total = [0.0] * len(center)
+    for row in x:
+        pull = [a - b for a, b in zip(row, center, strict=True)]
+        length = sum(p * p for p in pull) ** 0.5
+        factor = radius / length if length > radius else 1.0
+        total = [t + factor * p for t, p in zip(total, pull, strict=True)]
+    return [c + t / len(x) for c, t in zip(center, total, strict=True)]
+
+
+RIGHT = [
+    (checks.mix, mix_by_sorting),
+    (checks.mix, mix_by_loop),
+    (checks.mix, mix_by_matrix),
+    (checks.clip_around, clip_by_maximum),
+    (checks.clip_around, clip_by_loop),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+def nearest(x, start, stop):
+    return x[np.argsort(gaps(x), axis=1)[:, start:stop]].mean(axis=1)
+
+
+def spoiled(x, f):
+    value = mix_by_sorting(x, f)
+    x += 1
+    return value
+
+
+def pulled(x, center, radius):
+    pull = x - center
+    return pull, np.linalg.norm(pull, axis=1, keepdims=True)
+
+
+def stretched(x, center, radius):
+    pull, length = pulled(x, center, radius)
+    return center + (pull * radius / length).mean(axis=0)
+
+
+def careless_on_the_center(x, center, radius):
+    pull, length = pulled(x, center, radius)
+    return center + (pull * np.where(length > 0, np.minimum(1, radius / length), np.nan)).mean(0)
+
+
+def squared(x, center, radius):
+    pull, length = pulled(x, center, radius)
+    return center + (pull * np.minimum(1, radius / length**2)).mean(axis=0)
+
+
+def dropped(x, center, radius):
+    pull, length = pulled(x, center, radius)
+    return center + (pull * (length <= radius)).mean(axis=0)
+
+
+def moved_center(x, center, radius):
+    value = clip_by_maximum(x, center, radius)
+    center += value
+    return value
+
+
+def from_zero(x, center, radius):
+    return clip_by_maximum(x, 0 * center, radius)
+
+
+WRONG = [
+    (checks.mix, todo, "still to do"),
+    (checks.mix, None, "hand over the function itself"),
+    (checks.mix, lambda x, f: 1 / 0, "stopped with ZeroDivisionError"),
+    (checks.mix, lambda x, f: "rows", "6 rows of 3 numbers are wanted"),
+    (checks.mix, lambda x, f: x[: len(x) - f], r"shape \(4, 3\), not \(6, 3\)"),
+    (checks.mix, lambda x, f: np.full(x.shape, np.nan), "holds NaN"),
+    (checks.mix, lambda x, f: x.mean(axis=0), "a new row for each client"),
+    (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f), "sums; divide by n - f"),
+    (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f) / len(x), "you divide by n;"),
+    (checks.mix, lambda x, f: nearest(x, 1, len(x) - f + 1), "its own neighbour"),
+    (checks.mix, lambda x, f: nearest(x, 1, len(x) - f), "the row among them"),
+    (checks.mix, lambda x, f: nearest(x, 0, len(x) - f + 1), "a neighbour too many"),
+    (checks.mix, lambda x, f: nearest(x, 0, max(f, 1)), "the f nearest"),
+    (checks.mix, lambda x, f: nearest(x, f, len(x)), "the farthest rows"),
+    (checks.mix, lambda x, f: x.copy(), "as they were"),
+    (checks.mix, lambda x, f: mix_by_sorting(x, f) + 0.1, "the first row came to"),
+    (checks.mix, spoiled, "changed the updates"),
+    (checks.clip_around, todo, "still to do"),
+    (checks.clip_around, 3, "hand over the function itself"),
+    (checks.clip_around, lambda x, v, r: [][0], "stopped with IndexError"),
+    (checks.clip_around, lambda x, v, r: x, r"a center has 3 numbers"),
+    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) - v, "add the center"),
+    (
+        checks.clip_around,
+        lambda x, v, r: v + len(x) * (clip_by_maximum(x, v, r) - v),
+        "their average is wanted",
+    ),
+    (checks.clip_around, stretched, "stretch short pulls"),
+    (checks.clip_around, from_zero, "clip around zero"),
+    (checks.clip_around, lambda x, v, r: v + from_zero(x, v, r), "subtract the center first"),
+    (
+        checks.clip_around,
+        lambda x, v, r: v + np.clip(x - v, -r, r).mean(axis=0),
+        "each number by itself",
+    ),
+    (checks.clip_around, squared, "squared length"),
+    (checks.clip_around, dropped, "shortened, not dropped"),
+    (checks.clip_around, lambda x, v, r: x.mean(axis=0), "nothing was clipped"),
+    (checks.clip_around, careless_on_the_center, "has length 0"),
+    (checks.clip_around, moved_center, "changed what it was given"),
+    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) + 1, "the center came to"),
+    (
+        checks.clip_around,
+        lambda x, v, r: clip_by_maximum(x, v, r) if (x != v).any() else v * 0,
+        "it stays where it is",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    here = [f for f in vars(chapter_06).values() if hasattr(f, "__wrapped__")]
+    checkers = {f for f in here if f.__module__ == chapter_06.__name__}
+    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
