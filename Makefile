@@ -63,12 +63,11 @@ notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03
 exercises: $(READY) ## derive the students' exercises into notebooks/exercises/student/
 	@$(PY) -m notebooks.derive
 
-table: $(READY) ## compute the accuracy table of chapter 09 (REAL=folder: real candles too)
-	@$(PY) -m notebooks.tables table
-	@$(if $(REAL),$(PY) -m notebooks.tables candles "$(REAL)")
+table: $(READY) ## compute the accuracy table of chapter 09 (FRESH=--fresh: from scratch)
+	@$(PY) -m notebooks.tables table $(FRESH)
 
 matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
-	@$(PY) -m notebooks.tables matrix
+	@$(PY) -m notebooks.tables matrix $(FRESH)
 
 # All cores, unlike the book; PYTHON_BENCH=../bench/bin/python where the other libraries are.
 BENCH := env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY))

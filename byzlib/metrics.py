@@ -80,7 +80,8 @@ def t_interval(values, level=0.95):
     Interval(mean, low, high)
     """
     values = _runs(values, level, "t_interval")
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
     centre = values.mean()
     return Interval(float(centre), float(centre - half), float(centre + half))
 

@@ -1,0 +1,314 @@
+"""Grids: pairing, keeping, resuming after a kill, refusing; with cells that cost nothing."""
+
+import importlib.util
+import linecache
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from byzlib.experiments import Refused, configurations_of, run_grid
+
+ROOT = Path(__file__).parent.parent
+
+
+def drawn(seed, rule, f=1):
+    """A run whose figures the seed decides, but for the rule's own effect."""
+    return {"accuracy": np.random.default_rng(seed).random() + (rule == "Krum") * f}
+
+
+def stacked(seeds, rule, f=1):
+    return {"accuracy": [drawn(seed, rule, f)["accuracy"] for seed in seeds]}
+
+
+def here(cell, grid, seeds=10, **options):
+    """In this process, without a bar."""
+    return run_grid(cell, grid, seeds, **{"n_jobs": 1, "progress": False} | options)
+
+
+GRID = {"rule": ["mean", "Krum"], "f": [1, 3]}
+
+
+# --- what comes out -----------------------------------------------------------------------------
+
+
+def test_a_tidy_table_in_grid_order():
+    results = here(drawn, GRID, seeds=[4, 2])
+    assert list(results) == ["rule", "f", "seed", "metric", "value", "status", "note"]
+    assert results["rule"].tolist() == ["mean"] * 4 + ["Krum"] * 4
+    assert results["f"].tolist() == [1, 1, 3, 3] * 2
+    assert results["seed"].tolist() == [4, 2] * 4
+    assert (results["status"] == "ok").all() and (results["metric"] == "accuracy").all()
+    assert results["value"].iloc[0] == np.random.default_rng(4).random()
+
+
+def test_every_configuration_has_the_same_seeds():
+    wide = here(drawn, GRID).pivot(index="seed", columns=["rule", "f"], values="value")
+    assert wide.index.tolist() == list(range(10)) and wide.notna().all(axis=None)
+    np.testing.assert_allclose(wide["Krum", 3] - wide["mean", 1], 3)
+
+
+@pytest.mark.parametrize("stack", [1, 4, 10, 99])
+def test_stacked_seeds_give_what_single_ones_give(stack):
+    one, many = here(drawn, GRID), here(stacked, GRID, stack=stack)
+    assert many.equals(one)
+
+
+def test_two_processes_give_what_one_gives(tmp_path):
+    assert run_grid(drawn, GRID, n_jobs=2, progress=False).equals(here(drawn, GRID))
+
+
+def test_grids_can_be_added_up():
+    grids = [{"rule": "mean", "f": 0}, {"f": [1, 2], "rule": ["Krum"]}]
+    found = [tuple(one.values()) for one in configurations_of(grids)]
+    assert found == [("mean", 0), ("Krum", 1), ("Krum", 2)]
+    assert configurations_of({"alpha": np.array([0.5, 1.0])})[0] == {"alpha": 0.5}
+    assert configurations_of({"sizes": (4, 16), "rule": "mean"}) == [
+        {"sizes": (4, 16), "rule": "mean"}
+    ]
+
+
+def ends(seeds, rule):
+    if rule == "Krum":
+        raise Refused("krum needs n >= 2f + 3; got n = 10, f = 4")
+    rounds = [17 if seed == 3 else np.nan for seed in seeds]
+    return {"accuracy": np.full(len(seeds), 0.5), "diverged_at": rounds}
+
+
+def test_refusals_and_divergence_are_rows():
+    results = here(ends, {"rule": ["mean", "Krum"]}, seeds=20)
+    diverged = results[results["status"] == "diverged"]
+    assert diverged["seed"].tolist() == [3] and diverged["note"].tolist() == ["in round 17"]
+    assert diverged["value"].isna().all()
+    refused = results[results["rule"] == "Krum"]
+    assert refused["note"].tolist() == ["krum needs n >= 2f + 3; got n = 10, f = 4"]
+    assert refused["status"].tolist() == ["refused"] and refused["seed"].isna().all()
+    assert (results["status"] == "ok").sum() == 19
+
+
+# --- what is kept -------------------------------------------------------------------------------
+
+
+def counted(seeds, path, x):
+    with open(path, "a") as log:
+        log.write("".join(f"{x} {seed}\n" for seed in seeds))
+    return {"loss": [x + seed for seed in seeds]}
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_what_is_kept_is_not_run_again(tmp_path):
+    log, grid = tmp_path / "log", {"path": str(tmp_path / "log"), "x": [1, 2]}
+    first = here(counted, grid, cache=tmp_path / "cache")
+    again = here(counted, grid, cache=tmp_path / "cache")
+    assert again.equals(first) and len(lines(log)) == 20
+    here(counted, grid | {"x": [1, 2, 3]}, cache=tmp_path / "cache")
+    assert lines(log)[20:] == [f"3 {seed}" for seed in range(10)]
+    more = here(counted, grid, seeds=20, cache=tmp_path / "cache")
+    assert lines(log)[30:] == [f"{x} {seed}" for x in (1, 2) for seed in range(10, 20)]
+    assert len(more) == 40
+    here(counted, grid)  # no cache, no memory
+    assert len(lines(log)) == 70
+
+
+def test_one_true_and_one_point_zero_are_three_values(tmp_path):
+    grid = {"path": str(tmp_path / "log"), "x": [1, True, 1.0]}
+    here(counted, grid, cache=tmp_path / "cache")
+    assert len(lines(tmp_path / "log")) == 30
+
+
+STUDY = """
+{constant}
+def helper(x):
+    return x + SHIFT {helper}
+def cell(seed, x):
+    {doc}
+    ran.append(x)
+    return {{"loss": helper(x)}}
+"""
+
+
+def test_the_key_holds_the_code_and_not_its_comments(tmp_path, monkeypatch):
+    ran = []
+
+    def runs(constant="SHIFT = 1", helper="", doc='"""One."""'):
+        """How many cells a module of that text runs."""
+        path = tmp_path / "study.py"
+        path.write_text(STUDY.format(constant=constant, helper=helper, doc=doc))
+        linecache.clearcache()
+        module = types.ModuleType("study")
+        module.__file__, module.ran = str(path), ran
+        monkeypatch.setitem(sys.modules, "study", module)
+        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+        ran.clear()
+        here(module.cell, {"x": [1]}, 1, cache=tmp_path / "cache")
+        return len(ran)
+
+    assert (runs(), runs()) == (1, 0)
+    assert runs(doc='"""Two."""  # said otherwise') == 0
+    assert runs(helper="* 2") == 1
+    assert runs(constant="SHIFT = 2") == 1
+    assert runs() == 0  # the first one is still there
+
+
+def test_the_key_of_a_notebooks_cell_holds_what_it_reads(tmp_path):
+    """Functions of a session have no file: their names are followed instead."""
+    space = {"__name__": "session"}
+
+    def define(text, name):
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        exec(compile(text, name, "exec"), space)
+
+    log = []
+    space["log"] = log.append
+    define("def cell(seed, x):\n    log(x)\n    return {'loss': helper(x) + SHIFT}\n", "<1>")
+
+    def losses(helper, shift):
+        define(f"def helper(x):\n    return {helper}\n", "<2>")
+        space["SHIFT"] = shift
+        return here(space["cell"], {"x": 5}, 1, cache=tmp_path)["value"].tolist()
+
+    assert losses("x", 0) == [5] and losses("x", 0) == [5] and len(log) == 1
+    assert losses("2 * x", 0) == [10] and losses("x", 1) == [6] and len(log) == 3
+
+
+def test_a_broken_file_in_the_cache_is_computed_anew(tmp_path, caplog):
+    grid = {"path": str(tmp_path / "log"), "x": [1, 2]}
+    first = here(counted, grid, cache=tmp_path / "cache")
+    kept = sorted((tmp_path / "cache").rglob("output.pkl"))
+    assert len(kept) == 2
+    kept[0].write_bytes(kept[0].read_bytes()[:10])
+    again = here(counted, grid, cache=str(tmp_path / "cache"))
+    assert "Exception while loading results" in caplog.text
+    assert again.equals(first) and len(lines(tmp_path / "log")) == 30
+    assert here(counted, grid, cache=tmp_path / "cache").equals(first)
+
+
+def slow(seed, folder, x):
+    with open(f"{folder}/started", "a") as log:
+        log.write(f"{x}\n")
+    time.sleep(0.08)
+    return {"loss": x + seed}
+
+
+KILLED = """
+    import sys
+    from byzlib.experiments import run_grid
+    from tests.test_experiments import KILL_GRID, slow
+    folder, jobs = sys.argv[1], int(sys.argv[2])
+    run_grid(slow, KILL_GRID | {"folder": folder}, 1, cache=folder + "/cache", n_jobs=jobs)
+"""
+KILL_GRID = {"folder": "", "x": list(range(24))}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_run_loses_no_more_than_the_running_cells(tmp_path, jobs):
+    """SIGKILL to the whole group of processes, in the middle; then the run is taken up."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), str(jobs)]
+    child = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    started, deadline = tmp_path / "started", time.monotonic() + 60
+    while len(lines(started)) < 8 and time.monotonic() < deadline and child.poll() is None:
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    before = len(lines(started))
+    assert 8 <= before < 24
+    results = here(slow, KILL_GRID | {"folder": str(tmp_path)}, 1, cache=tmp_path / "cache")
+    assert results["value"].tolist() == list(range(24))
+    twice = len(lines(started)) - 24
+    assert 0 <= twice <= jobs
+
+
+# --- what fails ---------------------------------------------------------------------------------
+
+
+def fragile(seed, path, x):
+    with open(path, "a") as log:
+        log.write(f"{x}\n")
+    if x == 2 and not Path(path).with_name("mended").exists():
+        raise ZeroDivisionError("two is not for us")
+    return {"loss": x}
+
+
+def test_a_failing_cell_stops_no_other(tmp_path):
+    log, grid = tmp_path / "log", {"path": str(tmp_path / "log"), "x": [1, 2, 3]}
+    sentence = r"1 of 3 cells failed; the first: path = .*, x = 2, seeds 0 to 0: ZeroDivisionError"
+    with pytest.raises(RuntimeError, match=sentence) as caught:
+        here(fragile, grid, 1, cache=tmp_path / "cache")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    (tmp_path / "mended").touch()
+    assert here(fragile, grid, 1, cache=tmp_path / "cache")["value"].tolist() == [1, 2, 3]
+    assert lines(log) == ["1", "2", "3", "2"]
+
+
+def unnamed(x):
+    return {"loss": x}
+
+
+def shapeless(seeds, rule):
+    return {"accuracy": [0.5]}
+
+
+def silent(seed, rule):
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: here(drawn, {}), TypeError, "needs a grid"),
+        (lambda: here(drawn, [{"rule": "a"}, {"f": 1}]), ValueError, r"names \['rule'\]; got"),
+        (lambda: here(drawn, {"rule": []}), ValueError, "at least one value for 'rule'"),
+        (lambda: here(drawn, {"rule": [np.mean]}), TypeError, "holds names and numbers"),
+        (lambda: here(drawn, {"rule": ["a", "a"]}), ValueError, "twice: rule = a"),
+        (lambda: here(drawn, {"note": ["a"]}), ValueError, "'note' is a column of the result"),
+        (lambda: here(drawn, {"rul": ["a"]}), TypeError, "does not fit drawn.*'?rule'?"),
+        (lambda: here(unnamed, {"x": [1]}), TypeError, "called seed or seeds; got x"),
+        (lambda: here(drawn, GRID, 0), ValueError, r"at least one; got \[\]"),
+        (lambda: here(drawn, GRID, [1, 1]), ValueError, r"distinct seeds >= 0.*\[1, 1\]"),
+        (lambda: here(drawn, GRID, [-1]), ValueError, "distinct seeds >= 0"),
+        (lambda: here(drawn, GRID, 2.5), TypeError, "number of seeds; got 2.5"),
+        (lambda: here(stacked, GRID, stack=0), ValueError, "stack >= 1; got 0"),
+        (lambda: here(shapeless, {"rule": "a"}), RuntimeError, r"shape \(1,\) for 10 seeds"),
+        (lambda: here(silent, {"rule": "a"}), RuntimeError, "dict of figures; got 0.5"),
+    ],
+)
+def test_illegal_use(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
+
+
+def test_a_cell_on_disk_has_readable_code(tmp_path):
+    with pytest.raises(TypeError, match="made with def"):
+        here(lambda seed, rule: {"loss": 1}, {"rule": "a"}, cache=tmp_path)
+    space = {}
+    exec("def cell(seed, rule):\n    return {'loss': 1}", space)
+    with pytest.raises(TypeError, match="code of cell cannot be read"):
+        here(space["cell"], {"rule": "a"}, cache=tmp_path)
+
+
+# --- scale-out ----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None,
+    reason="dask[distributed] is not installed: pip install 'dask[distributed]'",
+)
+def test_the_same_grid_on_a_dask_cluster(tmp_path):
+    """In a process of its own: a cluster leaves threads behind that are none of our business."""
+    command = [sys.executable, str(ROOT / "examples/dask_cluster.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "the cluster's table is the same: True" in done.stdout

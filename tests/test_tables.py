@@ -1,0 +1,190 @@
+"""Tables and figures from made-up results whose means, intervals and verdicts are known."""
+
+import functools
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from byzlib.experiments import Refused, run_grid
+from byzlib.metrics import holm, paired_difference, t_interval
+from byzlib.results import configuration_columns, read, write
+from byzlib.tables import compare, curves, heatmap, markdown, summarize, wide
+
+NOISE = np.random.default_rng(5).normal(0, 0.1, 40)
+GRID = {
+    "rule": ["mean", "Krum", "median", "trimmed mean"],
+    "attack": ["none", "sign flip"],
+    "f": [1, 3],
+}
+GAIN = {"mean": 0.0, "Krum": 0.03, "median": -0.02, "trimmed mean": 0.0}
+
+
+def cell(seeds, rule, attack, f=1):
+    """Seeds differ by 10 points, rules by a few, and their own noise is a tenth of a point."""
+    if rule == "Krum" and f > 3:
+        raise Refused("krum needs n >= 2f + 3; got n = 10, f = 4")
+    own = np.array([np.random.default_rng([s, len(rule), len(attack), f]).normal() for s in seeds])
+    value = 0.6 + NOISE[list(seeds)] + GAIN[rule] + 1e-3 * own
+    ends = [5 if attack == "NaN" and s == 2 else np.nan for s in seeds]
+    return {"accuracy": value, "majority share": np.full(len(seeds), 0.5), "diverged_at": ends}
+
+
+@functools.cache
+def default(seeds=10):
+    return run_grid(cell, GRID, seeds, n_jobs=1, progress=False)
+
+
+def run(seeds=10, **grid):
+    if not grid:
+        return default(seeds)
+    return run_grid(cell, GRID | grid, seeds, n_jobs=1, progress=False)
+
+
+def test_summaries_are_the_intervals_of_the_runs():
+    results = run()
+    summary = summarize(results, "accuracy")
+    assert list(summary) == ["rule", "attack", "f", "mean", "low", "high", "seeds", "note"]
+    assert len(summary) == 16 and (summary["seeds"] == 10).all() and (summary["note"] == "").all()
+    last = results[(results["metric"] == "accuracy")].tail(10)["value"]
+    assert tuple(summary.iloc[-1][["mean", "low", "high"]]) == tuple(t_interval(last))
+    shaken = summarize(results, "accuracy", method="bootstrap")
+    assert not np.allclose(shaken["low"], summary["low"])
+
+
+def test_refused_and_diverged_have_no_mean():
+    summary = summarize(run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4]), "accuracy")
+    notes = summary.set_index(["rule", "attack", "f"])["note"]
+    assert notes["mean", "NaN", 1] == "1 of 10 runs diverged"
+    assert notes["Krum", "none", 4].startswith("refused: krum needs n >= 2f + 3")
+    assert summary.loc[summary["note"] != "", "mean"].isna().all()
+    assert summary["mean"].notna().sum() == 3
+
+
+def test_comparisons_are_paired_and_corrected():
+    results = run(seeds=12)
+    found = compare(results, "accuracy", "rule", "mean")
+    assert len(found) == 12 and (found["seeds"] == 12).all()
+    verdicts = found.groupby("rule")["verdict"].unique().map(list)
+    assert verdicts["Krum"] == ["better"] and verdicts["median"] == ["worse"]
+    assert verdicts["trimmed mean"] == ["not shown"]
+    np.testing.assert_array_equal(found["p_holm"], holm(found["p"]))
+    values = results[results["metric"] == "accuracy"].set_index(["rule", "attack", "f"])["value"]
+    pair = paired_difference(values["Krum", "none", 3], values["mean", "none", 3])
+    row = found.set_index(["rule", "attack", "f"]).loc[("Krum", "none", 3)]
+    assert tuple(row[["difference", "low", "high", "p"]]) == (*pair.interval, pair.p_value)
+    # Unpaired, seeds that differ by ten points would hide three.
+    assert t_interval(values["Krum", "none", 3]).half_width > 0.03
+
+
+def test_the_order_of_seeds_does_not_matter_to_pairs():
+    results = run()
+    shuffled = results.sample(frac=1, random_state=1)
+    by = ["rule", "attack", "f"]
+    one, two = (compare(r, "accuracy", "rule", "mean").sort_values(by) for r in (results, shuffled))
+    np.testing.assert_allclose(one["difference"], two["difference"])
+
+
+def test_lower_can_be_better():
+    found = compare(run(), "accuracy", "rule", "mean", higher_is_better=False)
+    assert set(found.loc[found["rule"] == "Krum", "verdict"]) == {"worse"}
+
+
+def test_comparisons_with_nothing_to_compare_say_why():
+    results = run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4])
+    verdict = compare(results, "accuracy", "rule", "mean").set_index(["attack", "f"])["verdict"]
+    assert verdict["none", 1] == "better"
+    assert verdict["NaN", 1] == "1 of 10 runs diverged"
+    assert verdict["none", 4].startswith("refused: krum needs")
+
+
+def test_nine_seeds_carry_no_claim():
+    with pytest.raises(ValueError, match="at least 10 common seeds; got 9 for rule = Krum"):
+        compare(run(seeds=9), "accuracy", "rule", "mean")
+
+
+def test_wide_tables_have_their_baseline():
+    table = wide(run(f=[1]), "accuracy", "rule", "attack")
+    assert list(table.columns) == ["none", "sign flip", "always one class"]
+    assert table.index.tolist() == list(GAIN)
+    assert (table["always one class"] == "50.0").all()
+    assert all(re.fullmatch(r"\d\d\.\d \+- \d\.\d", text) for text in table["none"])
+    two = wide(run(), "accuracy", ["rule"], ["attack", "f"])
+    assert two.shape == (4, 5) and two.columns[-1] == ("always one class", "")
+    odd = wide(run(rule=["Krum", "mean"], attack=["NaN"], f=[1, 4]), "accuracy", "rule", "f")
+    assert odd.loc["Krum", 4] == "refused" and odd.loc["mean", 4] == "1 of 10 runs diverged"
+
+
+def test_markdown():
+    table = pd.DataFrame({"a|b": ["1.0 +- 0.1"], ("c", ""): ["x"]}, index=["Krum"])
+    text = markdown(table.rename_axis("rule"), "Simulated.")
+    assert text.splitlines() == [
+        "Simulated.", "", r"| rule | a\|b | c |", "| --- | --- | --- |", "| Krum | 1.0 +- 0.1 | x |"
+    ]  # fmt: skip
+
+
+def test_figures_show_every_mean():
+    results = run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4])
+    fig = heatmap(results, "accuracy", ["rule", "f"], "attack", baseline=1 / 3)
+    shown = [text.get_text() for text in fig.axes[0].texts]
+    means = summarize(results, "accuracy")["mean"]
+    assert sorted(shown) == sorted("-" if np.isnan(m) else f"{100 * m:.0f}" for m in means)
+    assert [t.get_text() for t in fig.axes[0].get_xticklabels()] == ["none", "NaN"]
+    plt.close(fig)
+    fig = curves(run(attack="none"), "accuracy", "f")
+    labels = fig.axes[0].get_legend_handles_labels()[1]
+    assert set(labels) == {*GAIN, "always one class"}
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda r: summarize(r, "acuracy"), r"no metric 'acuracy'; there are \['accuracy'"),
+        (lambda r: summarize(r, "accuracy", method="normal"), "'t' or 'bootstrap'; got 'normal'"),
+        (lambda r: compare(r, "accuracy", "rul", "mean"), "needs by from .*; got 'rul'"),
+        (lambda r: compare(r, "accuracy", "rule", "Bulyan"), "no rule is 'Bulyan'; there are"),
+        (lambda r: compare(r[r["rule"] == "mean"], "accuracy", "rule", "mean"), "nothing stands"),
+        (lambda r: wide(r, "accuracy", "rule", "attack"), "would mix different f: choose one"),
+        (lambda r: wide(r, "accuracy", "rule", "attak"), "no column 'attak'; there are"),
+        (
+            lambda r: wide(r[r["metric"] == "accuracy"], "accuracy", "rule", ["attack", "f"]),
+            "needs the metric 'majority share' beside",
+        ),
+    ],
+)
+def test_illegal_use(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(run())
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_a_file_gives_back_what_was_kept(tmp_path):
+    results = run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4])
+    write(results, tmp_path / "a/kept.csv", "Simulated.\nMade by a test.", digits=12)
+    back = read(tmp_path / "a/kept.csv")
+    assert back.attrs["about"] == "Simulated.\nMade by a test."
+    assert configuration_columns(back) == configuration_columns(results)
+    for metric in ("accuracy", "majority share"):
+        one, two = (summarize(r, metric) for r in (results, back))
+        one, two = (s.sort_values(["rule", "attack", "f"], ignore_index=True) for s in (one, two))
+        pd.testing.assert_frame_equal(one, two, check_dtype=False, check_index_type=False)
+    assert set(back["status"]) == {"ok", "diverged", "refused"}
+    assert not list((tmp_path / "a").glob("*.new"))
+
+
+def test_a_file_can_be_read_by_people(tmp_path):
+    results = run(seeds=2, rule=["Krum", "mean"], attack=["NaN"], f=[1, 4])
+    write(results, tmp_path / "kept.csv", "Simulated.", digits=3, metrics=["majority share"])
+    lines = (tmp_path / "kept.csv").read_text().splitlines()
+    assert lines[:3] == [
+        "# Simulated.",
+        "rule,attack,f,metric,seed 0,seed 1,note",
+        "Krum,NaN,1,majority share,0.500,0.500,",
+    ]
+    assert lines[3].startswith("Krum,NaN,4,,,,") and "krum needs" in lines[3]
+    assert len(lines) == 6
