@@ -13,12 +13,15 @@ from byzlib.checks.chapter_03 import average_best, scores
 from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
 from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
 from byzlib.checks.chapter_06 import clip_around, mix
+from byzlib.checks.chapter_07 import min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember
 from byzlib.checks.chapter_09 import candles_needed, lucky_share
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
 from byzlib.checks.chapter_11 import capped_weights, heterogeneity, read_candle
+from byzlib.checks.chapter_12 import kept_share, largest_fall
 from byzlib.checks.chapter_13 import area, coverage_ratio, resting_share
 from byzlib.checks.chapter_14 import distances_from_blocks, run_network
+from byzlib.checks.chapter_16 import least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet",
@@ -39,6 +42,8 @@ __all__ = [
     "weiszfeld_step",
     "mix",
     "clip_around",
+    "unseen_shift",
+    "min_sum_row",
     "descend",
     "ball_radius",
     "remember",
@@ -49,9 +54,13 @@ __all__ = [
     "heterogeneity",
     "capped_weights",
     "read_candle",
+    "kept_share",
+    "largest_fall",
     "area",
     "coverage_ratio",
     "resting_share",
     "run_network",
     "distances_from_blocks",
+    "mask_rows",
+    "least_worst_regret",
 ]

@@ -1,0 +1,150 @@
+"""The checkers of chapter 13: right answers in several dresses pass, wrong ones get their hint."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import rel_entr, xlogy
+
+from byzlib import checks, risk
+
+
+def ratio(x, T, p):
+    return 2 * (
+        xlogy(x, x / T) + xlogy(T - x, 1 - x / T) - xlogy(x, p) - xlogy(T - x, 1 - p)
+    )  # fmt: skip
+
+
+def ratio_as_entropy(x, T, p):
+    return 2 * T * (rel_entr(x / T, p) + rel_entr(1 - x / T, 1 - p))
+
+
+def ratio_of_library(x, T, p):
+    return risk.kupiec(np.arange(T) < x, p).statistic
+
+
+def rest(q, n, f, b):
+    return max(q - f / (n - f) * min(max(b, -q), 1 - q), 0)
+
+
+def rest_by_clip(q, n, f, b):
+    return np.clip(q - f / (n - f) * np.clip(b, -q, 1 - q), 0, None)
+
+
+def area_by_pairs(attacked, clean):
+    pairs = [(a > c) + (a == c) / 2 for a in attacked for c in clean]
+    return sum(pairs) / len(pairs)
+
+
+def area_by_test(attacked, clean):
+    return (
+        stats.mannwhitneyu(attacked, clean, method="exact").statistic / len(attacked) / len(clean)
+    )
+
+
+RIGHT = [
+    (checks.coverage_ratio, ratio),
+    (checks.coverage_ratio, ratio_as_entropy),
+    (checks.coverage_ratio, ratio_of_library),
+    (checks.resting_share, rest),
+    (checks.resting_share, rest_by_clip),
+    (checks.area, area_by_pairs),
+    (checks.area, area_by_test),
+    (checks.area, lambda a, c: risk.auc(a, c).area),
+]
+
+
+def naive(x, T, p):
+    return -2 * (
+        x * np.log(p) + (T - x) * np.log(1 - p) - x * np.log(x / T) - (T - x) * np.log(1 - x / T)
+    )  # fmt: skip
+
+
+def python_logs(x, T, p):
+    return 2 * (x * math.log(x / T / p) + (T - x) * math.log((1 - x / T) / (1 - p)))
+
+
+def sorts_in_place(attacked, clean):
+    attacked.sort()
+    return area_by_pairs(attacked, clean)
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+WRONG = [
+    (checks.coverage_ratio, todo, "still to do"),
+    (checks.coverage_ratio, None, "hand over the function itself"),
+    (checks.coverage_ratio, naive, "x = 0 of T = 250.*leave the term with 0 ln 0 out"),
+    (checks.coverage_ratio, python_logs, "x = 0 of T = 250.*leave the term"),
+    (checks.coverage_ratio, lambda x, T, p: ratio(x, T, p) / 2, "the 2 in front"),
+    (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p), "the sign is turned: the ratio"),
+    (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p) / 2, "turned and the 2 is missing"),
+    (checks.coverage_ratio, lambda x, T, p: ratio(x, T, p) / np.log(10), "natural logarithm"),
+    (
+        checks.coverage_ratio,
+        lambda x, T, p: -2 * (x * np.log(p) + (T - x) * np.log(1 - p)),
+        "belongs below",
+    ),
+    (checks.coverage_ratio, lambda x, T, p: 2 * xlogy(x, x / T / p), "without an exceedance"),
+    (
+        checks.coverage_ratio,
+        lambda x, T, p: (x - T * p) ** 2 / (T * p * (1 - p)),
+        "the ratio has logarithms",
+    ),
+    (checks.coverage_ratio, lambda x, T, p: 7.5, "is not 7.5"),
+    (checks.coverage_ratio, lambda x, T, p: np.nan, "no finite number"),
+    (checks.coverage_ratio, lambda x, T, p: "much", "One number"),
+    (checks.resting_share, todo, "still to do"),
+    (
+        checks.resting_share,
+        lambda q, n, f, b: max(q - f / n * min(max(b, -q), 1 - q), 0),
+        "f / n is not the weight",
+    ),
+    (
+        checks.resting_share,
+        lambda q, n, f, b: max(q + f / (n - f) * min(max(b, -q), 1 - q), 0),
+        "the sign of b is turned",
+    ),
+    (
+        checks.resting_share,
+        lambda q, n, f, b: q - f / (n - f) * min(max(b, -q), 1 - q),
+        "never negative",
+    ),
+    (checks.resting_share, lambda q, n, f, b: max(q - f / (n - f) * b, 0), r"into \[-q, 1 - q\]"),
+    (checks.resting_share, lambda q, n, f, b: q - f / (n - f) * b, "never negative"),
+    (checks.resting_share, lambda q, n, f, b: q, "the lies are missing"),
+    (checks.resting_share, lambda q, n, f, b: 0.3, "does not rest at 0.3"),
+    (checks.resting_share, lambda q, n, f, b: np.nan, "does not rest at nan"),
+    (checks.resting_share, lambda q, n, f, b: q / (f - f), "stopped with ZeroDivisionError"),
+    (checks.resting_share, lambda q, n, f, b: None, "does not rest at nan|One number"),
+    (checks.area, todo, "still to do"),
+    (checks.area, lambda a, c: area_by_pairs(c, a), "exchanged"),
+    (checks.area, lambda a, c: np.mean(a[:, None] > c), "ties are missing"),
+    (checks.area, lambda a, c: np.mean(a[:, None] >= c), "one half, not one"),
+    (checks.area, lambda a, c: area_by_pairs(a, c) * len(a) * len(c), "divide by the number"),
+    (checks.area, lambda a, c: np.mean(a > c), "round with round"),
+    (checks.area, lambda a, c: 0.3, "is not 0.3"),
+    (checks.area, lambda a, c: np.nan, "is not nan"),
+    (checks.area, lambda a, c: a, "One number"),
+    (checks.area, sorts_in_place, "changed the scores"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    ours = {checks.coverage_ratio, checks.resting_share, checks.area}
+    assert ours == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
