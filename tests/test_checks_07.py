@@ -1,0 +1,160 @@
+"""The checkers of chapter 07: right answers in several dresses pass, wrong ones get their hint."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+from scipy.stats import norm
+
+from byzlib import checks
+from byzlib.attacks import min_max
+from byzlib.checks import chapter_07
+
+
+def votes(n, f):
+    return n - f, n // 2 + 1 - f
+
+
+def shift_by_quantile(n, f):
+    h, s = votes(n, f)
+    return ndtri((h - s) / h)
+
+
+def shift_by_standard_library(n, f):
+    h, s = votes(n, f)
+    return NormalDist().inv_cdf(1 - s / h)
+
+
+def shift_by_tail(n, f):
+    h, s = votes(n, f)
+    return np.array(norm.isf(s / h))
+
+
+def parts(x):
+    p = -x.std(axis=0)
+    return x.mean(axis=0), p, np.linalg.norm(p), np.linalg.norm(x - x.mean(axis=0), axis=1)
+
+
+def sum_by_formula(x):
+    mean, p, size, away = parts(x)
+    return mean + away.max() / size * p
+
+
+def sum_by_search(x):
+    mean, p, *_ = parts(x)
+    bound = max(((row - x) ** 2).sum() for row in x)
+    gamma = brentq(lambda g: ((mean + g * p - x) ** 2).sum() - bound, 0, 1e6, xtol=1e-14)
+    return (mean + gamma * p).tolist()
+
+
+RIGHT = [
+    (checks.unseen_shift, shift_by_quantile),
+    (checks.unseen_shift, shift_by_standard_library),
+    (checks.unseen_shift, shift_by_tail),
+    (checks.min_sum_row, sum_by_formula),
+    (checks.min_sum_row, sum_by_search),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+def whole_majority(n, f):
+    h = n - f
+    return ndtri((h - (n // 2 + 1)) / h)
+
+
+def one_too_few(n, f):
+    h, s = votes(n, f)
+    return ndtri((h - s + 1) / h)
+
+
+def among_all(n, f):
+    return ndtri((n - votes(n, f)[1]) / n)
+
+
+def spoiled(x):
+    value = sum_by_formula(x)
+    x += 1
+    return value
+
+
+def at(distance):
+    def answer(x):
+        mean, p, size, away = parts(x)
+        return mean + distance(away) / size * p
+
+    return answer
+
+
+def squares(x):
+    mean, p, size, away = parts(x)
+    return mean + away.max() ** 2 / size**2 * p
+
+
+def no_length(x):
+    mean, p, _, away = parts(x)
+    return mean + away.max() * p
+
+
+def signs(x):
+    mean, *_, away = parts(x)
+    return mean - away.max() * np.sign(mean) / np.sqrt(x.shape[1])
+
+
+WRONG = [
+    (checks.unseen_shift, todo, "still to do"),
+    (checks.unseen_shift, 0.18, "hand over the function itself"),
+    (checks.unseen_shift, lambda n, f: 1 / 0, "stopped with ZeroDivisionError"),
+    (checks.unseen_shift, lambda n, f: [0.1, 0.2], "one number is wanted"),
+    (checks.unseen_shift, lambda n, f: "much", "one number is wanted"),
+    (checks.unseen_shift, lambda n, f: np.nan, "the shift is finite"),
+    (checks.unseen_shift, lambda n, f: max(shift_by_quantile(n, f), 0), "off at zero"),
+    (checks.unseen_shift, lambda n, f: ndtr(1 - votes(n, f)[1] / (n - f)), "not its inverse"),
+    (checks.unseen_shift, lambda n, f: 1 - votes(n, f)[1] / (n - f), "share of honest firms"),
+    (checks.unseen_shift, lambda n, f: -shift_by_quantile(n, f), "sign is turned round"),
+    (checks.unseen_shift, among_all, "you divide by n"),
+    (checks.unseen_shift, whole_majority, "the liars themselves are f of it"),
+    (checks.unseen_shift, one_too_few, "one supporter too few"),
+    (checks.unseen_shift, lambda n, f: shift_by_quantile(n, f) + 0.01, "the shift came to"),
+    (checks.min_sum_row, todo, "still to do"),
+    (checks.min_sum_row, None, "hand over the function itself"),
+    (checks.min_sum_row, lambda x: x[99], "stopped with IndexError"),
+    (checks.min_sum_row, lambda x: x, r"shape \(6, 4\), not \(4,\)"),
+    (checks.min_sum_row, lambda x: x[0] * np.nan, "NaN or infinity"),
+    (checks.min_sum_row, spoiled, "changed the honest rows"),
+    (checks.min_sum_row, lambda x: sum_by_formula(x) - x.mean(0), "add the average"),
+    (checks.min_sum_row, lambda x: 2 * x.mean(0) - sum_by_formula(x), "you go up"),
+    (checks.min_sum_row, at(np.min), "the loneliest firm"),
+    (checks.min_sum_row, at(np.mean), "the average distance"),
+    (checks.min_sum_row, no_length, "the length of p is missing"),
+    (checks.min_sum_row, squares, "divided their squares"),
+    (checks.min_sum_row, lambda x: min_max(x, 1)[0], "that is Min-Max"),
+    (checks.min_sum_row, lambda x: x.mean(0) - x.std(0), "gamma is still to find"),
+    (checks.min_sum_row, lambda x: x.mean(0) - x.std(0, ddof=1), "gamma is still to find"),
+    (checks.min_sum_row, lambda x: x.mean(0), "the average itself"),
+    (checks.min_sum_row, signs, "not on the line"),
+    (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
+    (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    here = [f for f in vars(chapter_07).values() if hasattr(f, "__wrapped__")]
+    checkers = {f for f in here if f.__module__ == chapter_07.__name__}
+    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
