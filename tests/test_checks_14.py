@@ -1,0 +1,210 @@
+"""The checkers of chapter 14: right answers in several dresses pass, wrong ones get their hint."""
+
+import numpy as np
+import pytest
+
+from byzlib import checks
+from byzlib.checks import chapter_14
+
+
+def network_by_minimum(x, pairs):
+    rows = x.copy()
+    for i, j in pairs:
+        rows[i], rows[j] = np.minimum(rows[i], rows[j]), np.maximum(rows[i], rows[j])
+    return rows
+
+
+def network_by_where(x, pairs):
+    rows = list(x)
+    for i, j in pairs:
+        larger = rows[i] > rows[j]
+        rows[i], rows[j] = (
+            np.where(larger, rows[j], rows[i]),
+            np.where(larger, rows[i], rows[j]),
+        )
+    return rows
+
+
+def network_by_loop(x, pairs):
+    table = x.tolist()
+    for i, j in pairs:
+        for k in range(len(table[0])):
+            if table[i][k] > table[j][k]:
+                table[i][k], table[j][k] = table[j][k], table[i][k]
+    return table
+
+
+def distances_by_gram(blocks):
+    G = sum(b.astype(float) @ b.astype(float).T for b in blocks)
+    return np.diagonal(G)[:, None] + np.diagonal(G) - 2 * G
+
+
+def distances_by_subtraction(blocks):
+    total = 0
+    for block in blocks:
+        wide = np.asarray(block, float)
+        total = total + ((wide[:, None] - wide) ** 2).sum(axis=-1)
+    return total
+
+
+def distances_of_all(blocks):
+    rows = np.concatenate(list(blocks), axis=1).astype(float)
+    return [[((a - b) ** 2).sum() for b in rows] for a in rows]
+
+
+RIGHT = [
+    (checks.run_network, network_by_minimum),
+    (checks.run_network, network_by_where),
+    (checks.run_network, network_by_loop),
+    (checks.distances_from_blocks, distances_by_gram),
+    (checks.distances_from_blocks, distances_by_subtraction),
+    (checks.distances_from_blocks, distances_of_all),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+def network(step):
+    """Run a network with a wrong step on two rows."""
+
+    def run(x, pairs):
+        rows = x.copy()
+        for i, j in pairs:
+            step(rows, i, j)
+        return rows
+
+    return run
+
+
+def smaller_first(rows, i, j):
+    rows[i] = np.minimum(rows[i], rows[j])
+    rows[j] = np.maximum(rows[i], rows[j])
+
+
+def larger_first(rows, i, j):
+    rows[j] = np.maximum(rows[i], rows[j])
+    rows[i] = np.minimum(rows[i], rows[j])
+
+
+def turned(rows, i, j):
+    rows[[i, j]] = np.sort(rows[[i, j]], axis=0)[::-1]
+
+
+def by_first_number(rows, i, j):
+    if rows[i, 0] > rows[j, 0]:
+        rows[[i, j]] = rows[[j, i]]
+
+
+def by_sum(rows, i, j):
+    if rows[i].sum() > rows[j].sum():
+        rows[[i, j]] = rows[[j, i]]
+
+
+def in_place(x, pairs):
+    for i, j in pairs:
+        x[[i, j]] = np.sort(x[[i, j]], axis=0)
+    return x
+
+
+def as_given(x, pairs):
+    rows = x.copy()
+    for i, j in pairs:
+        rows[[i, j]] = np.sort(x[[i, j]], axis=0)
+    return rows
+
+
+def gram(blocks):
+    return sum(b.astype(float) @ b.astype(float).T for b in blocks)
+
+
+def apart(rows):
+    return ((rows[:, None] - rows) ** 2).sum(axis=-1)
+
+
+def combined(a, b):
+    def run(blocks):
+        G = gram(blocks)
+        return a * np.add.outer(np.diagonal(G), np.diagonal(G)) + b * G
+
+    return run
+
+
+def spoiled(blocks):
+    total = 0
+    for block in blocks:
+        total = total + apart(block.astype(float))
+        block += 1
+    return total
+
+
+def averaged(blocks):
+    parts = [apart(block.astype(float)) for block in blocks]
+    return sum(parts) / len(parts)
+
+
+def in_single(blocks):
+    G = sum(b @ b.T for b in blocks)
+    return np.diagonal(G)[:, None] + np.diagonal(G) - 2 * G
+
+
+WRONG = [
+    (checks.run_network, todo, "still to do"),
+    (checks.run_network, [], "hand over the function itself"),
+    (checks.run_network, lambda x, p: 1 / 0, "stopped with ZeroDivisionError"),
+    (checks.run_network, lambda x, p: None, "returns nothing"),
+    (checks.run_network, lambda x, p: "rows", "four rows of six"),
+    (checks.run_network, lambda x, p: x[0], r"shape \(6,\), not \(4, 6\)"),
+    (checks.run_network, lambda x, p: np.full(x.shape, np.nan), "row 0 is"),
+    (checks.run_network, in_place, "work on a copy"),
+    (checks.run_network, network(smaller_first), "the smaller row before the larger"),
+    (checks.run_network, network(larger_first), "the larger row before the smaller"),
+    (checks.run_network, network(turned), "the larger one first"),
+    (checks.run_network, network(by_first_number), "by their first number"),
+    (checks.run_network, network(by_sum), "by their sums"),
+    (checks.run_network, lambda x, p: np.sort(x, axis=0), "do what the pairs say"),
+    (checks.run_network, lambda x, p: network_by_minimum(x, p[::-1]), "from the last to the first"),
+    (checks.run_network, lambda x, p: network_by_minimum(x, p[:1]), "after the first pair"),
+    (checks.run_network, as_given, "what the last one left"),
+    (checks.run_network, lambda x, p: x.copy(), "as they were"),
+    (checks.distances_from_blocks, todo, "still to do"),
+    (checks.distances_from_blocks, "G", "hand over the function itself"),
+    (checks.distances_from_blocks, lambda b: [][1], "stopped with IndexError"),
+    (checks.distances_from_blocks, lambda b: 3 + "x", "stopped with TypeError"),
+    (checks.distances_from_blocks, lambda b: distances_by_gram([b[0]]), "in a for loop"),
+    (checks.distances_from_blocks, lambda b: len(b), "in a for loop"),
+    (checks.distances_from_blocks, lambda b: {"a": 1}, "3 by 3 squared distances"),
+    (checks.distances_from_blocks, lambda b: np.concatenate(list(b), axis=1), "Yours has shape"),
+    (checks.distances_from_blocks, lambda b: 0 * gram(b) + np.nan, "came to nan"),
+    (checks.distances_from_blocks, spoiled, "changed a block"),
+    (checks.distances_from_blocks, gram, "that is the Gram matrix"),
+    (checks.distances_from_blocks, lambda b: apart(list(b)[-1]), "only the last block"),
+    (checks.distances_from_blocks, lambda b: apart(next(b)), "only the first block"),
+    (checks.distances_from_blocks, lambda b: np.sqrt(distances_by_subtraction(b)), "took a root"),
+    (checks.distances_from_blocks, lambda b: sum(np.sqrt(apart(x)) for x in b), "distances do not"),
+    (checks.distances_from_blocks, averaged, "average over the blocks"),
+    (checks.distances_from_blocks, combined(1, -1), "takes it twice"),
+    (checks.distances_from_blocks, combined(1, 2), "you add the product"),
+    (checks.distances_from_blocks, combined(-1, 2), "turned round"),
+    (checks.distances_from_blocks, combined(1, -1.5), "first two rows came to"),
+    (checks.distances_from_blocks, in_single, "widen each block"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    here = [f for f in vars(chapter_14).values() if hasattr(f, "__wrapped__")]
+    checkers = {f for f in here if f.__module__ == chapter_14.__name__}
+    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
