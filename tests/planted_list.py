@@ -105,7 +105,7 @@ ERRORS = [
         "aggregators.py",
         "return np.broadcast_to(weights / total, shape)",
         "return np.broadcast_to(weights * 1.0, shape)",
-        "",
+        "11",
         "test_aggregators.py::test_weighted_mean",
     ),
     Planted(
@@ -315,7 +315,7 @@ ERRORS = [
         "theory.py",
         "return np.divide(n - f, f)",
         "return np.divide(n, f)",
-        "",
+        "07 08 09",
         "test_theory.py::test_the_mean_turns_at_the_border",
     ),
     Planted(
@@ -323,7 +323,7 @@ ERRORS = [
         "theory.py",
         "return ndtri((n - (n // 2 + 1)) / (n - f))",
         "return ndtri((n - n // 2) / (n - f))",
-        "",
+        "07",
         "test_theory.py::test_alie_z_max",
     ),
     Planted(
@@ -331,7 +331,7 @@ ERRORS = [
         "theory.py",
         "return np.where(room > 0, np.sqrt(kappa / room) * G, np.inf)[()]",
         "return np.where(room > 0, kappa / room * G, np.inf)[()]",
-        "",
+        "08",
         "test_theory.py::test_gradient_floor",
     ),
     # --- attacks ------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ ERRORS = [
         "attacks.py",
         "center(known) - z * deviation(known)",
         "center(known) - z * deviation(known) ** 2",
-        "",
+        "07",
         "test_attacks.py::test_a_little_is_enough",
     ),
     Planted(
@@ -364,7 +364,7 @@ ERRORS = [
         "poisoning.py",
         "({0: 2, 2: 0} if mapping is None",
         "({0: 2} if mapping is None",
-        "",
+        "07",
         "test_poisoning.py",
     ),
     # --- learning -----------------------------------------------------------------------------
@@ -381,7 +381,7 @@ ERRORS = [
         "_rounds.py",
         "update = beta * self.momentum[runs, who] + (1 - beta) * update",
         "update = -beta * self.momentum[runs, who] + (1 - beta) * update",
-        "",
+        "08",
         "test_federated.py::test_momentum_by_hand",
     ),
     Planted(
@@ -413,7 +413,7 @@ ERRORS = [
         "clients.py",
         "return self.poison(self.X, self.y) if self.poison else (self.X, self.y)",
         "return (self.X, self.y)",
-        "",
+        "07",
         "test_clients.py::test_poison_acts_on_training_only",
     ),
     Planted(
@@ -427,8 +427,8 @@ ERRORS = [
     Planted(
         "the interval is at the 90 % level",
         "metrics.py",
-        "half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)",
-        "half = stats.t.ppf(level, len(values) - 1) * stats.sem(values)",
+        "half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error",
+        "half = stats.t.ppf(level, len(values) - 1) * error",
         "01 06",
         "test_metrics.py::test_t_interval_by_hand",
     ),
