@@ -1,0 +1,181 @@
+"""The checkers of chapter 11: right answers pass, each likely wrong one gets its own hint."""
+
+import statistics
+
+import numpy as np
+import pytest
+
+from byzlib import checks
+
+
+def spread_by_loop(rows):
+    centre = [sum(column) / len(rows) for column in rows.T]
+    apart = sum(sum((x - c) ** 2 for x, c in zip(r, centre, strict=True)) for r in rows)
+    return apart / len(rows) / sum(c**2 for c in centre)
+
+
+def spread_by_variance(rows):
+    return rows.var(axis=0).sum() / (rows.mean(axis=0) ** 2).sum()
+
+
+def spread_in_place(rows):
+    centre = rows.mean(axis=0)
+    rows -= centre
+    return (rows**2).sum(axis=1).mean() / (centre**2).sum()
+
+
+def spread(top=lambda a: a.mean(), bottom=lambda size, rows: size):
+    """Ratios that are nearly right."""
+
+    def ratio(rows):
+        centre = rows.mean(axis=0)
+        return top(((rows - centre) ** 2).sum(axis=1)) / bottom((centre**2).sum(), rows)
+
+    return ratio
+
+
+def shares(claims):
+    return claims / claims.sum()
+
+
+def capped(claims):
+    return shares(np.minimum(claims, np.median(claims)))
+
+
+def capped_by_loop(claims):
+    most = statistics.median(claims.tolist())
+    kept = [min(c, most) for c in claims.tolist()]
+    return [k / sum(kept) for k in kept]
+
+
+def capped_in_place(claims):
+    claims[claims > np.median(claims)] = int(np.median(claims))
+    return shares(claims)
+
+
+def slopes(theta, after, rate, p, hidden):
+    return ((theta - after) / rate)[: (p + 1) * hidden].reshape(p + 1, hidden)
+
+
+def read(theta, after, rate, p, hidden):
+    layer = slopes(theta, after, rate, p, hidden)
+    j = np.abs(layer[-1]).argmax()
+    return layer[:-1, j] / layer[-1, j]
+
+
+def read_by_least_squares(theta, after, rate, p, hidden):
+    layer = after[: (p + 1) * hidden] - theta[: (p + 1) * hidden]
+    layer = layer.reshape(p + 1, hidden)
+    return layer[:-1] @ layer[-1] / (layer[-1] @ layer[-1])
+
+
+def read_first_unit(*told):
+    layer = slopes(*told)
+    return layer[:-1, 0] / layer[-1, 0]
+
+
+def read_all_units(*told):
+    layer = slopes(*told)
+    return (layer[:-1] / layer[-1]).mean(axis=1)
+
+
+def read_raw(*told):
+    layer = slopes(*told)
+    return layer[:-1, np.abs(layer[-1]).argmax()]
+
+
+def read_transposed(theta, after, rate, p, hidden):
+    layer = ((theta - after) / rate)[: (p + 1) * hidden].reshape(hidden, p + 1)
+    j = np.abs(layer[:, -1]).argmax()
+    return layer[j, :-1] / layer[j, -1]
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+RIGHT = [
+    (checks.heterogeneity, spread()),
+    (checks.heterogeneity, spread_by_loop),
+    (checks.heterogeneity, spread_by_variance),
+    (checks.capped_weights, capped),
+    (checks.capped_weights, capped_by_loop),
+    (checks.read_candle, read),
+    (checks.read_candle, read_by_least_squares),
+]
+
+WRONG = [
+    (checks.heterogeneity, todo, "still to do"),
+    (checks.heterogeneity, None, "hand over the function itself"),
+    (checks.heterogeneity, spread(lambda a: a.sum()), "take their mean"),
+    (checks.heterogeneity, spread(lambda a: a.sum() / (len(a) - 1)), "divides by n"),
+    (
+        checks.heterogeneity,
+        lambda rows: rows.var(axis=0).mean() / (rows.mean(axis=0) ** 2).sum(),
+        "average over rows",
+    ),
+    (checks.heterogeneity, spread(bottom=lambda size, rows: 1), "did not divide"),
+    (checks.heterogeneity, spread(bottom=lambda size, rows: size**0.5), "not by its square"),
+    (checks.heterogeneity, lambda rows: spread()(rows) ** 0.5, "square root"),
+    (
+        checks.heterogeneity,
+        spread(bottom=lambda size, rows: (rows**2).sum(axis=1).mean()),
+        "what they share",
+    ),
+    (checks.heterogeneity, spread(lambda a: np.sqrt(a).mean()), "squared before"),
+    (checks.heterogeneity, spread_in_place, "changed the rows"),
+    (checks.heterogeneity, lambda rows: np.nan, "is not nan"),
+    (checks.heterogeneity, lambda rows: rows, "One number"),
+    (checks.heterogeneity, lambda rows: 1 / 0, "stopped with ZeroDivisionError"),
+    (checks.capped_weights, todo, "still to do"),
+    (checks.capped_weights, lambda c: np.minimum(c, np.median(c)), "divide by their sum"),
+    (checks.capped_weights, shares, "no cap was set"),
+    (checks.capped_weights, lambda c: np.full(len(c), 1 / len(c)), "keep their size"),
+    (checks.capped_weights, lambda c: shares(np.minimum(c, c.mean())), "which a liar moves"),
+    (
+        checks.capped_weights,
+        lambda c: np.minimum(c, np.median(c)) / c.sum(),
+        "before the cap",
+    ),
+    (checks.capped_weights, lambda c: shares(np.maximum(c, np.median(c))), "cut the large"),
+    (
+        checks.capped_weights,
+        lambda c: shares(np.where(c > np.median(c), 0, c)),
+        "counts as the median",
+    ),
+    (checks.capped_weights, capped_in_place, "changed the claims"),
+    (checks.capped_weights, lambda c: 2 * capped(c), "add up to 2"),
+    (checks.capped_weights, lambda c: shares(np.minimum(c, c.min() + 1)), "not the shares"),
+    (checks.capped_weights, lambda c: c * np.nan, "add up to nan"),
+    (checks.capped_weights, lambda c: 1.0, "One weight a client"),
+    (checks.read_candle, todo, "still to do"),
+    (checks.read_candle, read_first_unit, "divided by zero"),
+    (checks.read_candle, read_all_units, "divided by zero"),
+    (checks.read_candle, lambda *told: -read(*told), "wrong sign"),
+    (checks.read_candle, lambda *told: 1 / read(*told), "turn the quotient round"),
+    (checks.read_candle, read_raw, "divide by the bias gradient"),
+    (
+        checks.read_candle,
+        lambda theta, after, rate, p, k: read(theta, after, rate, p, k) / rate,
+        "cancels in the quotient",
+    ),
+    (checks.read_candle, read_transposed, "columns are hidden units"),
+    (checks.read_candle, lambda *told: slopes(*told), "features, please"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    ours = {checks.heterogeneity, checks.capped_weights, checks.read_candle}
+    assert ours == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

@@ -1,0 +1,121 @@
+"""The checkers of chapter 12: right answers pass, each likely wrong one gets its own hint."""
+
+import numpy as np
+import pytest
+
+from byzlib import checks
+from byzlib.aggregators import trimmed_mean
+
+
+def kept_by_rule(n, f, k):
+    return trimmed_mean(np.array([1.0] * k + [0.0] * (n - k))[:, None], f).item()
+
+
+def kept_by_slice(n, f, k):
+    return np.mean(([0] * (n - k) + [1] * k)[f : n - f])
+
+
+def kept(over=lambda n, f: n - 2 * f, cut=1, least=0, most=1):
+    """Shares that are nearly right."""
+
+    def share(n, f, k):
+        return min(most, max(least, (k - cut * f) / over(n, f)))
+
+    return share
+
+
+def fall_by_loop(profit):
+    account = high = fall = 0.0
+    for gain in profit.tolist():
+        account += gain
+        high = max(high, account)
+        fall = max(fall, high - account)
+    return fall
+
+
+def account(profit):
+    return np.concatenate([[0.0], np.cumsum(profit)])
+
+
+def fall_by_pairs(profit):
+    total = account(profit)
+    return max(a - total[i:].min() for i, a in enumerate(total))
+
+
+def fall_below(highs, total):
+    return (highs - total).max()
+
+
+def fall_without_start(profit):
+    total = np.cumsum(profit)
+    return fall_below(np.maximum.accumulate(total), total)
+
+
+def fall_in_place(profit):
+    np.cumsum(profit, out=profit)
+    return fall_below(np.maximum(np.maximum.accumulate(profit), 0), profit)
+
+
+def todo(*args):
+    raise NotImplementedError
+
+
+RIGHT = [
+    (checks.kept_share, kept()),
+    (checks.kept_share, kept_by_rule),
+    (checks.kept_share, kept_by_slice),
+    (checks.largest_fall, fall_by_loop),
+    (checks.largest_fall, fall_by_pairs),
+]
+
+WRONG = [
+    (checks.kept_share, todo, "still to do"),
+    (checks.kept_share, 3, "hand over the function itself; got 3"),
+    (checks.kept_share, lambda n, f, k: k / n, "that is the mean"),
+    (checks.kept_share, kept(least=-9), "and 0 is left"),
+    (checks.kept_share, kept(most=9), "their mean is 1"),
+    (checks.kept_share, kept(over=lambda n, f: n), "divided by n: only"),
+    (checks.kept_share, kept(over=lambda n, f: n - f), "divided by n - f"),
+    (checks.kept_share, kept(cut=2, least=-9, most=9), "at both ends"),
+    (checks.kept_share, kept(cut=0), "kept all k ones"),
+    (checks.kept_share, lambda n, f, k: np.nan, "Sort and cut by hand"),
+    (checks.kept_share, lambda n, f, k: [k, n], "One number"),
+    (checks.kept_share, lambda n, f, k: 1 / 0, "stopped with ZeroDivisionError"),
+    (checks.largest_fall, todo, "still to do"),
+    (checks.largest_fall, fall_without_start, "the start at 0"),
+    (checks.largest_fall, lambda p: -fall_by_loop(p), "as a positive number"),
+    (checks.largest_fall, lambda p: -min(p.min(), 0), "worst single bar"),
+    (
+        checks.largest_fall,
+        lambda p: fall_below(np.maximum.accumulate(p), p),
+        "add them up first",
+    ),
+    (checks.largest_fall, lambda p: np.ptp(account(p)), "the high comes first"),
+    (
+        checks.largest_fall,
+        lambda p: account(p).max() - account(p)[-1],
+        "look at all bars",
+    ),
+    (checks.largest_fall, lambda p: -account(p).min(), "from the last high"),
+    (checks.largest_fall, fall_in_place, "changed the profits"),
+    (checks.largest_fall, lambda p: np.nan, "is not nan"),
+    (checks.largest_fall, lambda p: p, "One number"),
+    (checks.largest_fall, lambda p: p[10**6], "stopped with IndexError"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.endswith("right.\n")
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(check, answer, hint):
+    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
+        check(answer)
+
+
+def test_every_checker_is_tested_both_ways():
+    ours = {checks.kept_share, checks.largest_fall}
+    assert ours == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}
