@@ -209,8 +209,10 @@ def _script(times, days, regimes, crash):
     held = [REGIMES[r] if isinstance(r, str) else r for r in (plan[day] for day in begin)]
     names = [plan[day] if isinstance(plan[day], str) else str(plan[day]) for day in begin]
     which = np.searchsorted(begin, np.arange(len(times)) // _PER_DAY, side="right") - 1
-    of = {k: np.array([getattr(r, k) for r in held])[which] for k in ("volatility", "memory")}
-    drift = np.array([r.drift for r in held])[which] / _PER_DAY
+    of = {
+        k: np.array([float(getattr(r, k)) for r in held])[which] for k in ("volatility", "memory")
+    }
+    drift = np.array([float(r.drift) for r in held])[which] / _PER_DAY
     # "crash" comes last, so that the largest code of a merged candle names it.
     kinds = [*dict.fromkeys(names), "crash"]
     codes = np.array([kinds.index(name) for name in names])[which]

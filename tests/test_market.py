@@ -355,3 +355,13 @@ def test_planted_signal_says_what_is_wrong():
         market.planted_signal(9, 0.5, 0.5, 0, direction=np.zeros(8))
     with pytest.raises(TypeError, match="rng"):
         market.planted_signal(9, 0.5, 0.5, None)
+
+
+def test_a_regime_may_be_given_in_whole_numbers():
+    whole = market.Regime(volatility=2, memory=0, drift=0)
+    broken = market.Regime(volatility=2.0, memory=0.0, drift=0.0)
+    a, b = (
+        market.simulate(days=1, regimes=regime, crash="2025-01-01 12:00")
+        for regime in (whole, broken)
+    )
+    pd.testing.assert_frame_equal(a, b)
