@@ -1,10 +1,8 @@
-"""The checkers of chapter 14: right answers in several dresses pass, wrong ones get their hint."""
+"""Answers to the exercises of chapter 14: right ones, and wrong ones with their hint."""
 
 import numpy as np
-import pytest
 
 from byzlib import checks
-from byzlib.checks import chapter_14
 
 
 def network_by_minimum(x, pairs):
@@ -60,16 +58,6 @@ RIGHT = [
     (checks.distances_from_blocks, distances_by_subtraction),
     (checks.distances_from_blocks, distances_of_all),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answers_pass(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.endswith("right.\n")
-
-
-def todo(*args):
-    raise NotImplementedError
 
 
 def network(step):
@@ -156,9 +144,6 @@ def in_single(blocks):
 
 
 WRONG = [
-    (checks.run_network, todo, "still to do"),
-    (checks.run_network, [], "hand over the function itself"),
-    (checks.run_network, lambda x, p: 1 / 0, "stopped with ZeroDivisionError"),
     (checks.run_network, lambda x, p: None, "returns nothing"),
     (checks.run_network, lambda x, p: "rows", "four rows of six"),
     (checks.run_network, lambda x, p: x[0], r"shape \(6,\), not \(4, 6\)"),
@@ -174,8 +159,6 @@ WRONG = [
     (checks.run_network, lambda x, p: network_by_minimum(x, p[:1]), "after the first pair"),
     (checks.run_network, as_given, "what the last one left"),
     (checks.run_network, lambda x, p: x.copy(), "as they were"),
-    (checks.distances_from_blocks, todo, "still to do"),
-    (checks.distances_from_blocks, "G", "hand over the function itself"),
     (checks.distances_from_blocks, lambda b: [][1], "stopped with IndexError"),
     (checks.distances_from_blocks, lambda b: 3 + "x", "stopped with TypeError"),
     (checks.distances_from_blocks, lambda b: distances_by_gram([b[0]]), "in a for loop"),
@@ -196,15 +179,3 @@ WRONG = [
     (checks.distances_from_blocks, combined(1, -1.5), "first two rows came to"),
     (checks.distances_from_blocks, in_single, "widen each block"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_wrong_answers_get_a_hint(check, answer, hint):
-    with np.errstate(all="ignore"), pytest.raises(checks.NotYet, match=hint):
-        check(answer)
-
-
-def test_every_checker_is_tested_both_ways():
-    here = [f for f in vars(chapter_14).values() if hasattr(f, "__wrapped__")]
-    checkers = {f for f in here if f.__module__ == chapter_14.__name__}
-    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

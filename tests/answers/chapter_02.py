@@ -1,9 +1,9 @@
-"""The checkers of chapter 02: right answers in several dresses pass, wrong ones get their hint."""
+"""Answers to the exercises of chapter 02: right ones, and wrong ones with their hint."""
 
 import numpy as np
-import pytest
 
-from byzlib.checks import NotYet, chapter_02
+from byzlib.checks import careful_trimmed_mean as careful
+from byzlib.checks import influence
 
 
 def influence_by_loop(rule, honest, y):
@@ -57,12 +57,6 @@ def spoiling(reports, f):
     return value
 
 
-def todo(*args):
-    raise NotImplementedError
-
-
-influence, careful = chapter_02.influence, chapter_02.careful_trimmed_mean
-
 RIGHT = [
     (influence, influence_by_loop),
     (influence, influence_by_stacking),
@@ -71,9 +65,6 @@ RIGHT = [
 ]
 
 WRONG = [
-    (influence, todo, "still to do"),
-    (influence, 3, "hand over the function itself"),
-    (influence, lambda r, h, y: 1 / 0, "stopped with ZeroDivisionError"),
     (influence, lambda r, h, y: 0.0, r"shape \(\), not \(3,\)"),
     (influence, lambda r, h, y: "flat", "One number for each"),
     (influence, lambda r, h, y: [np.nan] * 3, "moves by"),
@@ -84,7 +75,6 @@ WRONG = [
     (influence, replacing, "took the place of an honest one"),
     (influence, growing, "changed the honest reports"),
     (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median of"),
-    (careful, todo, "still to do"),
     (careful, lambda r, f: None, "One number is wanted|for .* and f = 2"),
     (careful, lambda r, f: "2", r"for .* and f = 2"),
     (careful, lambda r, f: np.mean(r[f : len(r) - f]), "sort the reports"),
@@ -100,20 +90,3 @@ WRONG = [
     (careful, lambda r, f: trimmed(r, f) + (not np.isfinite(r[0])), "with .* and f = 3"),
     (careful, spoiling, "changed the reports"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answers_pass(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.endswith("right.\n")
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_wrong_answers_get_a_hint(check, answer, hint):
-    with np.errstate(all="ignore"), pytest.raises(NotYet, match=hint):
-        check(answer)
-
-
-def test_every_checker_is_tested_both_ways():
-    checkers = {f for f in vars(chapter_02).values() if hasattr(f, "__wrapped__")}
-    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

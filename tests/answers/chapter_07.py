@@ -1,16 +1,14 @@
-"""The checkers of chapter 07: right answers in several dresses pass, wrong ones get their hint."""
+"""Answers to the exercises of chapter 07: right ones, and wrong ones with their hint."""
 
 from statistics import NormalDist
 
 import numpy as np
-import pytest
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from byzlib import checks
 from byzlib.attacks import min_max
-from byzlib.checks import chapter_07
 
 
 def votes(n, f):
@@ -58,16 +56,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answers_pass(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.endswith("right.\n")
-
-
-def todo(*args):
-    raise NotImplementedError
-
-
 def whole_majority(n, f):
     h = n - f
     return ndtri((h - (n // 2 + 1)) / h)
@@ -112,9 +100,6 @@ def signs(x):
 
 
 WRONG = [
-    (checks.unseen_shift, todo, "still to do"),
-    (checks.unseen_shift, 0.18, "hand over the function itself"),
-    (checks.unseen_shift, lambda n, f: 1 / 0, "stopped with ZeroDivisionError"),
     (checks.unseen_shift, lambda n, f: [0.1, 0.2], "one number is wanted"),
     (checks.unseen_shift, lambda n, f: "much", "one number is wanted"),
     (checks.unseen_shift, lambda n, f: np.nan, "the shift is finite"),
@@ -126,8 +111,6 @@ WRONG = [
     (checks.unseen_shift, whole_majority, "the liars themselves are f of it"),
     (checks.unseen_shift, one_too_few, "one supporter too few"),
     (checks.unseen_shift, lambda n, f: shift_by_quantile(n, f) + 0.01, "the shift came to"),
-    (checks.min_sum_row, todo, "still to do"),
-    (checks.min_sum_row, None, "hand over the function itself"),
     (checks.min_sum_row, lambda x: x[99], "stopped with IndexError"),
     (checks.min_sum_row, lambda x: x, r"shape \(6, 4\), not \(4,\)"),
     (checks.min_sum_row, lambda x: x[0] * np.nan, "NaN or infinity"),
@@ -146,15 +129,3 @@ WRONG = [
     (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
     (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_wrong_answers_get_a_hint(check, answer, hint):
-    with pytest.raises(checks.NotYet, match=hint):
-        check(answer)
-
-
-def test_every_checker_is_tested_both_ways():
-    here = [f for f in vars(chapter_07).values() if hasattr(f, "__wrapped__")]
-    checkers = {f for f in here if f.__module__ == chapter_07.__name__}
-    assert checkers == {check for check, _ in RIGHT} == {check for check, *_ in WRONG}

@@ -1,0 +1,61 @@
+"""Answers to the exercises of chapter 10: right ones, and wrong ones with their hint."""
+
+import numpy as np
+
+from byzlib import checks
+
+
+def labels_by_loop(close, threshold):
+    out = []
+    for now, after in zip(close[:-1], close[1:], strict=True):
+        change = after / now - 1
+        out.append(2 if change > threshold else 0 if change < -threshold else 1)
+    return out
+
+
+def labels_by_array(close, threshold):
+    change = np.diff(close) / close[:-1]
+    return np.where(change > threshold, 2, np.where(change < -threshold, 0, 1))
+
+
+def shadow(o, h, low, c):
+    span = h - low
+    return np.where(span > 0, (h - np.maximum(o, c)) / np.where(span > 0, span, 1), 0)
+
+
+RIGHT = [
+    (checks.next_labels, labels_by_loop),
+    (checks.next_labels, labels_by_array),
+    (checks.upper_shadow, shadow),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, c).tolist()),
+]
+
+
+WRONG = [
+    (checks.next_labels, lambda c, t: [*labels_by_loop(c, t), 1], "the last bar has no next"),
+    (checks.next_labels, lambda c, t: [1, *labels_by_loop(c, t)][:-1], "describe the bar itself"),
+    (checks.next_labels, lambda c, t: labels_by_loop(c, t)[::-1], "reverse order"),
+    (checks.next_labels, lambda c, t: [2 - k for k in labels_by_loop(c, t)], "changed places"),
+    (checks.next_labels, lambda c, t: labels_by_loop(c, 0.02), "for closes"),
+    (
+        checks.next_labels,
+        lambda c, t: labels_by_loop(c[:-1], t) + [2 * (c[-1] > c[-2])],
+        "the threshold is Flat",
+    ),
+    (
+        checks.next_labels,
+        lambda c, t: [
+            2 if b / a - 1 >= t else 0 if b / a - 1 <= -t else 1
+            for a, b in zip(c[:-1], c[1:], strict=True)
+        ],
+        "exactly the threshold is Flat",
+    ),
+    (checks.upper_shadow, lambda o, h, low, c: (h - np.maximum(o, c)) / (h - low), "high = low"),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(c, h, low, c), "starts at its open"),
+    (
+        checks.upper_shadow,
+        lambda o, h, low, c: np.where(h > low, shadow(o, h, low, c), 1.0),
+        "has no shadow",
+    ),
+    (checks.upper_shadow, lambda o, h, low, c: (h - np.maximum(o, c)) / 4 * (h > low), "doubling"),
+]
