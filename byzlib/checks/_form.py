@@ -55,3 +55,11 @@ def array(value, shape, hint):
         raise NotYet(f"{hint} Your function returned {value!r}.") from None
     require(array.shape == shape, f"{hint} Yours has shape {array.shape}, not {shape}.")
     return array
+
+
+def shape_of(value):
+    """The shape of an answer, or None where it has none."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None

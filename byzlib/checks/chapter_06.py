@@ -3,7 +3,7 @@
 import numpy as np
 
 from byzlib.aggregators import centered_clipping, nearest_neighbor_mixing
-from byzlib.checks._form import array, exercise, require
+from byzlib.checks._form import array, exercise, require, shape_of
 
 
 @exercise("Exercise 6.3 a", "equation (6.4), and the example with 0, 1, 2, 9 above it.")
@@ -16,7 +16,7 @@ def mix(answer):
         value = answer(updates, f)
         require(np.array_equal(updates, given), "your function changed the updates.")
         require(
-            np.shape(value) != (d,),
+            shape_of(value) != (d,),
             "your function returned one row; mixing gives a new row for each client.",
         )
         value = array(value, (n, d), f"{n} rows of {d} numbers are wanted.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from byzlib.aggregators import mean, median
-from byzlib.checks._form import array, exercise, require
+from byzlib.checks._form import array, exercise, require, shape_of
 
 
 def _path(rule, answers, theta, rate, rounds, sign=-1):
@@ -28,7 +28,7 @@ def descend(answer):
         start = rng.integers(-9, 10, d).astype(float)
         given = start.copy()
         found = answer(rule, answers, given, rate, rounds)
-        if np.shape(found) == (rounds, d):
+        if shape_of(found) == (rounds, d):
             found = array(found, (rounds, d), "")
             require(
                 not np.allclose(found, _path(rule, answers, start, rate, rounds)[1:]),

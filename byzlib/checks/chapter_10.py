@@ -2,14 +2,18 @@
 
 import numpy as np
 
-from byzlib.checks._form import array, exercise, require
+from byzlib.checks._form import array, exercise, require, shape_of
 
 
 @exercise("Exercise 10.3 a", "the definition of the label, and what is known about the last bar.")
 def next_labels(answer):
     """`answer(close, threshold)` is 0, 1, 2 for each bar whose next close is known."""
     close = np.array([100.0, 101.0, 101.0, 100.0, 100.05, 99.0])
-    got = np.asarray(answer(close.copy(), 0.001))
+    given = close.copy()
+    value = answer(given, 0.001)
+    require(np.array_equal(given, close), "your function changed the closes it was given.")
+    require(shape_of(value) not in (None, ()), f"a list of labels is wanted; got {value!r}.")
+    got = np.asarray(value)
     require(len(got) != len(close), "the last bar has no next close, so it has no label.")
     require(got.shape == (5,), f"five of the six bars have a label; yours has shape {got.shape}.")
     right = [2, 1, 0, 1, 0]
@@ -37,7 +41,9 @@ def upper_shadow(answer):
     low = np.array([10.0, 9.0, 11.0, 5.0])
     c = np.array([12.0, 10.0, 12.0, 5.0])
     with np.errstate(all="ignore"):
-        got = array(answer(o, h, low, c), (4,), "One number a candle, please.")
+        given = [x.copy() for x in (o, h, low, c)]
+        got = array(answer(*given), (4,), "One number a candle, please.")
+    require(np.array_equal(given, [o, h, low, c]), "your function changed what it was given.")
     require(np.isfinite(got[3]), "a candle with high = low divides zero by zero: call it 0.")
     require(got[3] == 0, f"a candle with high = low has no shadow: 0; yours {got[3]:g}.")
     require(
