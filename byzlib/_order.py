@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from byzlib._contract import BrokenRows, sum_of_squares
-from byzlib._threads import THREADS, each
+from byzlib._threads import Scratch, share
 
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 BLOCK_BYTES = 1 << 20  # large against the cost of a call, small against a third-level cache
@@ -37,18 +37,19 @@ def mean_of_ranks(updates, low, high):
     middle = _by_network if n * updates.itemsize <= NETWORK_BYTES else _by_sort
 
     def worker():
-        scratch = Scratch(updates.dtype)
+        scratch = Scratch()
 
         def work(block, which, columns):
             result[which, columns] = middle(block, low, high, _tame(block), scratch)
 
         return work
 
-    for_each_block(worker, updates)
+    # A network's calls are so short that two threads only wait for each other.
+    for_each_block(worker, updates, alone=middle is _by_network)
     return result
 
 
-def for_each_block(worker, updates):
+def for_each_block(worker, updates, alone=False):
     """Let each thread make itself a `work = worker()`, and call it on blocks.
 
     work(updates[which, :, columns], which, columns) is called on slices which, columns that
@@ -60,34 +61,17 @@ def for_each_block(worker, updates):
         return
     width = max(1, BLOCK_BYTES // (n * updates.itemsize))
     depth = max(1, width // d)
-    # One queue for all threads; to take from it is one step under Python's lock.
-    blocks = iter(
-        [
-            (slice(t, t + depth), slice(c, c + width))
-            for t in range(0, trials, depth)
-            for c in range(0, d, width)
-        ]
-    )
+    blocks = [
+        (slice(t, t + depth), slice(c, c + width))
+        for t in range(0, trials, depth)
+        for c in range(0, d, width)
+    ]
 
-    def run():
+    def work_on_slices():
         work = worker()
-        for which, columns in blocks:
-            work(updates[which, :, columns], which, columns)
+        return lambda which, columns: work(updates[which, :, columns], which, columns)
 
-    each(run, [()] * THREADS, updates.nbytes)
-
-
-class Scratch:
-    """Memory that one thread uses again for block after block: fresh memory costs page faults."""
-
-    def __init__(self, dtype):
-        self.flat = np.empty(0, dtype)
-
-    def shaped(self, *shape):
-        size = math.prod(shape)
-        if self.flat.size < size:
-            self.flat = np.empty(size, self.flat.dtype)
-        return self.flat[:size].reshape(shape)
+    share(work_on_slices, blocks, 0 if alone else updates.nbytes)
 
 
 def _tame(block):
@@ -102,7 +86,7 @@ def _tame(block):
 def _by_sort(block, low, high, tame, scratch):
     """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
     trials, n, columns = block.shape
-    turned = scratch.shaped(trials, columns, n)
+    turned = scratch("columns", (trials, columns, n), block.dtype)
     np.copyto(turned, block.swapaxes(-1, -2))
     turned.sort(axis=-1)
     kept = turned[..., low:high]
@@ -119,7 +103,7 @@ def _by_network(block, low, high, tame, scratch):
     """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
     steps, places, extra = _program(block.shape[1], low, high)
     rows = [block[:, i] for i in range(block.shape[1])]
-    rows += list(scratch.shaped(extra, *rows[0].shape))
+    rows += list(scratch("rows", (extra, *rows[0].shape), block.dtype))
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
     kept = [rows[place] for place in places]
@@ -219,7 +203,7 @@ def mean_near_median(updates, count, rows=None):
     result = np.empty((updates.shape[0], updates.shape[2]), updates.dtype)
 
     def worker():
-        scratch = Scratch(updates.dtype)
+        scratch = Scratch()
 
         def work(block, which, columns):
             tame = _tame(block)
@@ -246,7 +230,7 @@ def _picked(block, rows, which):
 def _near_median(block, count, scratch):
     """Sorted columns (trials, columns, n), and where the values nearest the median start."""
     trials, n, columns = block.shape
-    ordered = scratch.shaped(trials, columns, n)
+    ordered = scratch("columns", (trials, columns, n), block.dtype)
     np.copyto(ordered, block.swapaxes(-1, -2))
     ordered.sort(axis=-1)
     with np.errstate(over="ignore"):
@@ -266,7 +250,7 @@ def share_near_median(updates, count):
     """How much of `mean_near_median` each client supplied: (trials, n), summing to 1."""
 
     def kept(block):
-        ordered, start = _near_median(block, count, Scratch(block.dtype))
+        ordered, start = _near_median(block, count, Scratch())
         window = start[..., None] + np.arange(count)
         return np.take_along_axis(ordered, window, axis=-1).swapaxes(-1, -2)
 

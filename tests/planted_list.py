@@ -403,7 +403,7 @@ ERRORS = [
     Planted(
         "the gradient forgets the slope of the hidden layer",
         "model.py",
-        'error *= hidden > 0 if self.activation == "relu" else 1 - hidden**2',
+        'error *= np.greater(hidden, 0, out=scratch("mask", hidden.shape, bool))',
         "error *= 1",
         "01",
         "test_model.py::test_gradient_is_the_slope_of_the_loss",
