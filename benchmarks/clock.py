@@ -9,6 +9,7 @@ import numpy as np
 
 LONG = 2.0  # a call of so many seconds is measured once
 SHORT = 0.05  # a shorter one is also called before its turn, off the clock
+WARM, ENOUGH = 0.01, 0.004  # seconds off the clock before a turn of short calls, and on it
 
 
 @dataclass
@@ -32,11 +33,13 @@ class Runner:
         return answer, time.perf_counter() - start
 
     def turn(self):
-        """Seconds a call, over enough calls to fill a millisecond or two."""
+        """Seconds a call, over enough calls to fill a few milliseconds."""
         self.set_threads()
-        if self.once < SHORT:
-            self.call()  # the caches and the spinning threads of whoever ran before are not its own
-        repeats = max(1, int(2e-3 / self.once))
+        settle()
+        if self.once < SHORT:  # the caches hold what whoever ran before has left
+            for _ in range(1 + int(WARM / self.once)):
+                self.call()
+        repeats = max(1, int(ENOUGH / self.once))
         start = time.perf_counter()
         for _ in range(repeats):
             self.call()
@@ -55,6 +58,16 @@ class Runner:
             return
         self.once = min(first, self.first()[1])
         self.turns = min(self.turns, max(3, int(share / self.once)))
+
+
+def settle():
+    """Wait until the threads of whoever ran before have fallen asleep: after a matrix product
+    those of OpenBLAS spin for a tenth of a second, and would be timed with the next one."""
+    spinning = True
+    while spinning:
+        before = time.process_time()
+        time.sleep(0.005)
+        spinning = time.process_time() - before > 0.001
 
 
 def take_turns(runners):

@@ -214,7 +214,7 @@ def sum_of_squares(array):
     *lead, d = flat.shape
     whole = d - d % PIECE
     with np.errstate(over="ignore", invalid="ignore"):
-        if not lead and not whole:
+        if not lead and d <= PIECE:
             return float(np.dot(flat, flat))
         rest = flat[..., whole:]
         total = float(np.vecdot(rest, rest).sum())

@@ -12,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from byzlib._contract import BrokenRows
+from byzlib._threads import each, lanes
 
-PIECE = 256  # columns whose float32 products are summed in float32; the sums go on in float64
+PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
+PIECES = 128  # of them at a time
 BLOCK = 4096  # columns that the slow paths hold at a time
 SIGMAS = 6  # of a random walk of rounding errors, for float32
 ENOUGH = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
@@ -27,19 +29,24 @@ class Distances(NamedTuple):
     """Squared distances of each trial, in units of `unit` squared.
 
     table : (trials, n, n) float64, symmetric, zero on the diagonal, infinite beyond range
-    margin : (trials,) bound on the relative error of all entries
-    margins : (trials, n) the same for the entries of each row
+    margins : (trials, n) bound on the relative error of the entries of each row
     unit : (trials,) power of two, 1 unless the squares of the updates would leave a float's range
     updates : (trials, n, d) the rows in that unit
     gram : (trials, n, n) their inner products
+    subtracted : (trials, n) rows whose entries were subtracted first
     """
 
     table: np.ndarray
-    margin: np.ndarray
     margins: np.ndarray
     unit: np.ndarray
     updates: np.ndarray
     gram: np.ndarray
+    subtracted: np.ndarray
+
+    @property
+    def margin(self):
+        """(trials,) bound on the relative error of all entries."""
+        return self.margins.max(axis=-1)
 
 
 def squared_distances(updates):
@@ -53,14 +60,13 @@ def squared_distances(updates):
     -------
     Distances. NaN or infinity raises `BrokenRows`.
     """
-    unit = np.ones(len(updates))
+    unit, subtracted = np.ones(len(updates)), np.zeros(updates.shape[:2], dtype=bool)
     enough, (low, _) = ENOUGH[updates.dtype], SAFE[updates.dtype]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         gram, bound = _products(updates)
         table, margins = _expand(gram, bound)
-        margin = margins.max(axis=1)
-        if margin.max() <= enough and _diagonal(gram).min() > low:
-            return Distances(table, margin, margins, unit, updates, gram)
+        if margins.max() <= enough and _diagonal(gram).min() > low:
+            return Distances(table, margins, unit, updates, gram, subtracted)
         if not np.isfinite(updates).all():
             raise BrokenRows
         which = _out_of_range(updates, gram)
@@ -72,7 +78,7 @@ def squared_distances(updates):
         for t in np.flatnonzero(~(margins.max(axis=1) <= enough)):
             error = bound * np.add.outer(_diagonal(gram[t]), _diagonal(gram[t]))
             margins[t] = _mend(updates[t], table[t], error, enough)
-    return Distances(table, margins.max(axis=1), margins, unit, updates, gram)
+    return Distances(table, margins, unit, updates, gram, subtracted)
 
 
 def _out_of_range(updates, gram):
@@ -97,21 +103,36 @@ def _products(updates):
     distance, so b = d eps. float32: the columns are multiplied in pieces, and within a piece the
     errors walk at random (Higham and Mary, SIAM J. Sci. Comput. 2019), so b = 6 sqrt(PIECE) eps.
     """
-    trials, n, d = updates.shape
+    _, n, d = updates.shape
     eps = np.finfo(updates.dtype).eps
     if updates.dtype == np.float64:
-        return updates @ updates.swapaxes(-1, -2), (d + 4) * eps
-    if d <= 2 * PIECE:
-        gram = updates @ updates.swapaxes(-1, -2)
-        return gram.astype(np.float64), SIGMAS * np.sqrt(d) * eps
-    whole = d - d % PIECE
-    # Pieces of columns as a further axis, without a copy.
-    pieces = updates[..., :whole].reshape(trials, n, -1, PIECE).swapaxes(1, 2)
-    gram = (pieces @ pieces.swapaxes(-1, -2)).sum(axis=1, dtype=np.float64)
-    if whole < d:
-        rest = updates[..., whole:]
-        gram += rest @ rest.swapaxes(-1, -2)
-    return gram, SIGMAS * np.sqrt(PIECE) * eps
+        # NumPy frees Python's lock for tables of more than 500 numbers, so few clients need pieces.
+        piece, bound = (2048 if n * n <= 500 else d), (d + 4) * eps
+    else:
+        piece, bound = PIECE, SIGMAS * np.sqrt(min(d, 2 * PIECE)) * eps
+    columns = lanes(d, updates.nbytes)
+    if len(columns) == 1:
+        return _product(updates, piece), bound
+    parts = each(lambda part: _product(updates[..., part], piece), columns, updates.nbytes)
+    return sum(parts), bound
+
+
+def _product(rows, piece):
+    """X X^T in float64, the sum of products of so many columns in the rows' own precision."""
+    trials, n, d = rows.shape
+    if d <= 2 * piece:
+        return (rows @ rows.swapaxes(-1, -2)).astype(np.float64, copy=False)
+    gram, step = np.zeros((trials, n, n)), PIECES * piece
+    for c in range(0, d, step):
+        block = rows[..., c : c + step]
+        whole = block.shape[-1] - block.shape[-1] % piece
+        # Pieces of columns as a further axis, without a copy.
+        pieces = block[..., :whole].reshape(trials, n, -1, piece).swapaxes(1, 2)
+        gram += (pieces @ pieces.swapaxes(-1, -2)).sum(axis=1, dtype=np.float64)
+        if whole < block.shape[-1]:
+            rest = block[..., whole:]
+            gram += rest @ rest.swapaxes(-1, -2)
+    return gram
 
 
 def _expand(gram, bound):
@@ -190,14 +211,20 @@ def _moved_products(rows, centre, factor=None):
 
 def by_subtraction(rows, which):
     """|x_i - x_j|^2 for i in `which` and all j, subtracted first: (n, d) -> (len(which), n)."""
-    total = np.zeros((len(which), len(rows)))
+
+    def work(columns):
+        total = np.zeros((len(which), len(rows)))
+        with np.errstate(over="ignore"):
+            for c in range(columns.start, columns.stop, BLOCK):
+                end = min(c + BLOCK, columns.stop)
+                block = rows[:, c:end].astype(np.float64, copy=False)
+                for line, i in zip(total, which, strict=True):
+                    difference = block - block[i]
+                    line += np.einsum("jk,jk->j", difference, difference)
+        return total
+
     with np.errstate(over="ignore"):
-        for c in range(0, rows.shape[1], BLOCK):
-            block = rows[:, c : c + BLOCK].astype(np.float64, copy=False)
-            for line, i in zip(total, which, strict=True):
-                difference = block - block[i]
-                line += np.einsum("jk,jk->j", difference, difference)
-    return total
+        return sum(each(work, lanes(rows.shape[1], rows.nbytes), rows.nbytes))
 
 
 def products_around_a_row(distances):
@@ -263,11 +290,22 @@ def share_of_lowest(distances, k, m, alive=None):
         rows, near = distances.updates[t], here[(chosen[t] & ~sure)[here]]
         order = dictionary_order(rows[None])[0]
         with np.errstate(over="ignore"):
-            sums = np.sort(by_subtraction(rows, near)[:, here], axis=1)[:, : k + 1].sum(axis=1)
+            apart = _subtracted(distances, t, near)
+            sums = np.sort(apart[:, here], axis=1)[:, : k + 1].sum(axis=1)
         exact = dict(zip(near, sums, strict=True))
         in_order = sorted(near, key=lambda i: (exact[i], order[i]))
         chosen[t, in_order[m - chosen[t].sum() :]] = False
     return chosen / m
+
+
+def _subtracted(distances, t, which):
+    """Distances from some rows of trial t, by subtraction; kept in the table for the next time."""
+    new = which[~distances.subtracted[t, which]]
+    if len(new):
+        apart = by_subtraction(distances.updates[t], new)
+        distances.table[t, new], distances.table[t, :, new] = apart, apart
+        distances.subtracted[t, new] = True
+    return distances.table[t, which]
 
 
 def dictionary_order(updates):

@@ -12,10 +12,12 @@ import math
 import numpy as np
 
 from byzlib._contract import BrokenRows, sum_of_squares
-from byzlib._threads import Scratch, share
+from byzlib._threads import each, scratch
 
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
-BLOCK_BYTES = 1 << 20  # large against the cost of a call, small against a third-level cache
+CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
+SORT_BLOCK = 1 << 20  # bytes: they stay in a core's cache
+NETWORK_BLOCK = 1 << 21  # bytes: rows so long that threads do not wait for Python's lock
 
 
 def mean_of_ranks(updates, low, high):
@@ -34,44 +36,39 @@ def mean_of_ranks(updates, low, high):
     """
     trials, n, d = updates.shape
     result = np.empty((trials, d), updates.dtype)
-    middle = _by_network if n * updates.itemsize <= NETWORK_BYTES else _by_sort
+    network = n * updates.itemsize <= NETWORK_BYTES and (
+        trials * d > CALL_COLUMNS * len(_program(n, low, high)[0])
+    )
+    middle = _by_network if network else _by_sort
 
-    def worker():
-        scratch = Scratch()
+    def work(block, which, columns):
+        result[which, columns] = middle(block, low, high)
 
-        def work(block, which, columns):
-            result[which, columns] = middle(block, low, high, _tame(block), scratch)
-
-        return work
-
-    # A network's calls are so short that two threads only wait for each other.
-    for_each_block(worker, updates, alone=middle is _by_network)
+    for_each_block(work, updates, network)
     return result
 
 
-def for_each_block(worker, updates, alone=False):
-    """Let each thread make itself a `work = worker()`, and call it on blocks.
-
-    work(updates[which, :, columns], which, columns) is called on slices which, columns that
-    together cover updates.
-    """
+def for_each_block(work, updates, network=False):
+    """Call work(updates[which, :, columns], which, columns) on slices that cover updates."""
     trials, n, d = updates.shape
-    if updates.nbytes <= BLOCK_BYTES:
-        worker()(updates, slice(trials), slice(d))
+    block = NETWORK_BLOCK if network else SORT_BLOCK
+    if updates.nbytes <= block:
+        work(updates, slice(trials), slice(d))
         return
-    width = max(1, BLOCK_BYTES // (n * updates.itemsize))
+    width = max(1, block // (n * updates.itemsize))
     depth = max(1, width // d)
+    count = 2 * -(-d // (2 * width)) if width < d else 1  # even, so that two threads end together
+    width = -(-d // count)
     blocks = [
         (slice(t, t + depth), slice(c, c + width))
         for t in range(0, trials, depth)
         for c in range(0, d, width)
     ]
 
-    def work_on_slices():
-        work = worker()
-        return lambda which, columns: work(updates[which, :, columns], which, columns)
+    def on_slices(which, columns):
+        work(updates[which, :, columns], which, columns)
 
-    share(work_on_slices, blocks, 0 if alone else updates.nbytes)
+    each(on_slices, blocks, updates.nbytes)
 
 
 def _tame(block):
@@ -83,43 +80,62 @@ def _tame(block):
     raise BrokenRows
 
 
-def _by_sort(block, low, high, tame, scratch):
-    """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
+def _sorted_columns(block):
+    """Columns of a block (trials, n, columns) in order: (trials, columns, n); and are they tame?
+
+    What is not finite stands at an end of its column, so `_tame` can be answered by the ends.
+    """
     trials, n, columns = block.shape
-    turned = scratch("columns", (trials, columns, n), block.dtype)
-    np.copyto(turned, block.swapaxes(-1, -2))
-    turned.sort(axis=-1)
-    kept = turned[..., low:high]
-    with np.errstate(over="ignore", invalid="ignore"):
+    ordered = scratch("columns", (trials, columns, n), block.dtype)
+    np.copyto(ordered, block.swapaxes(-1, -2))
+    ordered.sort(axis=-1)
+    largest = np.maximum(-ordered[..., 0], ordered[..., -1]).max()
+    if not np.isfinite(largest):
+        raise BrokenRows
+    return ordered, largest <= np.finfo(np.float64).max / n
+
+
+def _by_sort(block, low, high):
+    """`mean_of_ranks` of a block (trials, n, columns), by sorting columns that lie in one piece."""
+    ordered, tame = _sorted_columns(block)
+    kept = ordered[..., low:high]
+
+    def add():
         if high - low == 2:
-            total = np.add(kept[..., 0], kept[..., 1], dtype=np.float64)
-        else:
-            total = kept.astype(np.float64, copy=False) @ np.ones(high - low)
-    first, last = kept[..., 0], kept[..., -1]
-    return _mean(total, high - low, first, last, lambda: np.moveaxis(kept, -1, 0), tame)
+            return np.add(kept[..., 0], kept[..., 1], dtype=np.float64)
+        return kept.astype(np.float64, copy=False) @ np.ones(high - low)
+
+    return _mean(
+        add, lambda: np.moveaxis(kept, -1, 0), high - low, kept[..., 0], kept[..., -1], tame
+    )
 
 
-def _by_network(block, low, high, tame, scratch):
+def _by_network(block, low, high):
     """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
-    steps, places, extra = _program(block.shape[1], low, high)
-    rows = [block[:, i] for i in range(block.shape[1])]
-    rows += list(scratch("rows", (extra, *rows[0].shape), block.dtype))
+    tame, (trials, n, columns) = _tame(block), block.shape
+    steps, places, extra = _program(n, low, high)
+    rows = [*block.swapaxes(0, 1), *scratch("rows", (extra, trials, columns), block.dtype)]
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
     kept = [rows[place] for place in places]
     if len(kept) == 1:
         return kept[0]
-    with np.errstate(over="ignore", invalid="ignore"):
+
+    def add():
         total = np.add(kept[0], kept[1], dtype=np.float64)
         for row in kept[2:]:
             total += row
-    return _mean(total, high - low, kept[0], kept[-1], lambda: kept, tame)
+        return total
+
+    return _mean(add, lambda: kept, high - low, kept[0], kept[-1], tame)
 
 
-def _mean(total, count, lowest, highest, values, tame):
-    """total / count, kept between the extremes, which rounding or overflow could leave."""
-    total /= count
-    if not tame:
+def _mean(add, values, count, lowest, highest, tame):
+    """add() / count, kept between the extremes, which rounding or overflow could leave."""
+    if tame:
+        total = add()
+        total /= count
+    else:
         with np.errstate(over="ignore"):
             total = sum(np.divide(value, count, dtype=np.float64) for value in values())
     if count > 2:
@@ -202,24 +218,22 @@ def mean_near_median(updates, count, rows=None):
     """
     result = np.empty((updates.shape[0], updates.shape[2]), updates.dtype)
 
-    def worker():
-        scratch = Scratch()
+    def work(block, which, columns):
+        ordered, start, tame = _near_median(_picked(block, rows, which), count)
+        flat, n = ordered.reshape(-1), ordered.shape[-1]
+        first = np.arange(0, flat.size, n) + start.reshape(-1)
+        edges = np.column_stack([first, first + count]).reshape(-1)
+        mean = _mean(
+            lambda: np.add.reduceat(flat, edges[edges < flat.size], dtype=np.float64)[::2],
+            lambda: (flat[first + r] for r in range(count)),
+            count,
+            flat[first],
+            flat[first + count - 1],
+            tame,
+        )
+        result[which, columns] = mean.reshape(start.shape)
 
-        def work(block, which, columns):
-            tame = _tame(block)
-            ordered, start = _near_median(_picked(block, rows, which), count, scratch)
-            flat, n = ordered.reshape(-1), ordered.shape[-1]
-            first = np.arange(0, flat.size, n) + start.reshape(-1)
-            edges = np.column_stack([first, first + count]).reshape(-1)
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = np.add.reduceat(flat, edges[edges < flat.size], dtype=np.float64)[::2]
-            windows = (flat[first + r] for r in range(count))
-            mean = _mean(total, count, flat[first], flat[first + count - 1], lambda: windows, tame)
-            result[which, columns] = mean.reshape(start.shape)
-
-        return work
-
-    for_each_block(worker, updates)
+    for_each_block(work, updates)
     return result
 
 
@@ -227,18 +241,15 @@ def _picked(block, rows, which):
     return block if rows is None else np.take_along_axis(block, rows[which][..., None], axis=1)
 
 
-def _near_median(block, count, scratch):
-    """Sorted columns (trials, columns, n), and where the values nearest the median start."""
-    trials, n, columns = block.shape
-    ordered = scratch("columns", (trials, columns, n), block.dtype)
-    np.copyto(ordered, block.swapaxes(-1, -2))
-    ordered.sort(axis=-1)
+def _near_median(block, count):
+    """Sorted columns (trials, columns, n), where the values nearest the median start, and tame?"""
+    ordered, tame = _sorted_columns(block)
+    n = ordered.shape[-1]
     with np.errstate(over="ignore"):
         middle = (ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2)[..., None]
         # They stand side by side; the window moves right while that brings it nearer.
-        return ordered, (middle - ordered[..., : n - count] > ordered[..., count:] - middle).sum(
-            axis=-1
-        )
+        nearer = middle - ordered[..., : n - count] > ordered[..., count:] - middle
+    return ordered, nearer.sum(axis=-1), tame
 
 
 def share_of_ranks(updates, low, high):
@@ -250,7 +261,7 @@ def share_near_median(updates, count):
     """How much of `mean_near_median` each client supplied: (trials, n), summing to 1."""
 
     def kept(block):
-        ordered, start = _near_median(block, count, Scratch())
+        ordered, start, _ = _near_median(block, count)
         window = start[..., None] + np.arange(count)
         return np.take_along_axis(ordered, window, axis=-1).swapaxes(-1, -2)
 
@@ -268,7 +279,7 @@ def _share(updates, kept_of):
     def work(block, which, columns):
         parts.append((which.start, columns.start, which, _held(block, kept_of(block))))
 
-    for_each_block(lambda: work, updates)
+    for_each_block(work, updates)
     share = np.zeros(updates.shape[:2])
     for _, _, which, part in sorted(parts, key=lambda entry: entry[:2]):
         share[which] += part

@@ -8,49 +8,95 @@ import functools
 import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 THREADS = max(1, int(os.environ.get("BYZLIB_THREADS", min(2, os.cpu_count() or 1))))
-NAME = "byzlib-worker"
-SMALL_BYTES = 1 << 21  # below, handing work to threads costs more than it saves
+SMALL_BYTES = 1 << 20  # below, handing work to threads costs more than it saves
+KEPT_BYTES = 1 << 22  # of scratch memory under one name
+LANES, LANE_BYTES = 8, 1 << 19  # products over many columns are cut in so many, of at least so much
+
+_own = threading.local()
+_limit, _lock = {"users": 0}, threading.Lock()
 
 
 def each(work, pieces, n_bytes):
     """[work(*piece) for piece in pieces], shared by the threads when it is worth it."""
-    inside = threading.current_thread().name.startswith(NAME)  # a thread must not wait for itself
-    if inside or THREADS == 1 or n_bytes < SMALL_BYTES or len(pieces) == 1:
-        return [work(*piece) for piece in pieces]
-    return list(_pool().map(lambda piece: work(*piece), pieces))
-
-
-def share(worker, pieces, n_bytes):
-    """Let each thread make itself a `work = worker()`, and call work(*piece) on its next piece."""
-    queue = iter(pieces)  # to take from it is one step under Python's lock
+    results = [None] * len(pieces)
+    queue = iter(enumerate(pieces))  # to take from it is one step under Python's lock
 
     def run():
-        work = worker()
-        for piece in queue:
-            work(*piece)
+        _own.inside = True
+        try:
+            for place, piece in queue:
+                results[place] = work(*piece)
+        finally:
+            _own.inside = False
+            deque(queue, maxlen=0)  # after an error there is nothing left to do
 
-    each(run, [()] * min(THREADS, len(pieces)), n_bytes)
+    inside = getattr(_own, "inside", False)  # a thread must not wait for itself
+    if inside or THREADS == 1 or n_bytes < SMALL_BYTES or len(pieces) < 2:
+        return [work(*piece) for piece in pieces]
+    with _blas_on_one_thread():
+        # The calling thread works too: it is awake already, and the others get a processor each.
+        others = [_pool().submit(run) for _ in range(min(THREADS, len(pieces)) - 1)]
+        try:
+            run()
+        finally:
+            wait(others)
+    for other in others:
+        other.result()
+    return results
 
 
-class Scratch:
-    """Memory that one thread uses again for piece after piece: fresh memory costs page faults."""
+def lanes(size, n_bytes):
+    """Slices (slice,) of 0 .. size, at most `LANES` of them, for `each` to work through."""
+    count = max(1, min(LANES, n_bytes // LANE_BYTES, size))
+    edges = [size * k // count for k in range(count + 1)]
+    return [(slice(a, b),) for a, b in zip(edges, edges[1:], strict=False)]
 
-    def __init__(self):
-        self._flat = {}
 
-    def __call__(self, name, shape, dtype):
-        """An array of that shape and type; what it held under this name is lost."""
-        size, flat = math.prod(shape), self._flat.get(name)
-        if flat is None or flat.size < size or flat.dtype != dtype:
-            flat = self._flat[name] = np.empty(size, dtype)
-        return flat[:size].reshape(shape)
+def scratch(name, shape, dtype):
+    """An array to write on; what this thread held under this name is lost.
+
+    The memory is kept for the thread's next call: fresh memory costs a page fault every 4096 bytes,
+    which is more than the arithmetic on them. Large arrays are not kept.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    kept = _own.__dict__.get(name)
+    if kept is None or kept.nbytes < n_bytes:
+        kept = np.empty(n_bytes, np.uint8)
+        if n_bytes <= KEPT_BYTES:
+            setattr(_own, name, kept)
+    return kept[:n_bytes].view(dtype).reshape(shape)
 
 
 @functools.cache
 def _pool():
-    return ThreadPoolExecutor(THREADS, thread_name_prefix=NAME)
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="byzlib-worker")
+
+
+@contextmanager
+def _blas_on_one_thread():
+    """Matrix products on the thread that asks for them: BLAS's threads would wait for ours."""
+    with _lock:
+        _limit["users"] += 1
+        if _limit["users"] == 1:
+            _limit["held"] = ExitStack()
+            _limit["held"].enter_context(_blas().limit(limits=1))
+    try:
+        yield
+    finally:
+        with _lock:
+            _limit["users"] -= 1
+            if not _limit["users"]:
+                _limit["held"].close()
+
+
+@functools.cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")

@@ -46,7 +46,9 @@ def geometric_median(updates, tol=1e-10, max_iter=1000):
     weights = _majority(distances.table)
     left = np.flatnonzero(~weights.any(axis=-1))
     if len(left):
-        part = Distances(*(field[left] for field in distances))
+        part = distances
+        if len(left) < len(weights):
+            part = Distances(*(field[left] for field in distances))
         products, shrunk = drawn_near(*products_around_a_row(part))
         length = lengths_between(products, part.table, shrunk < 1)
         weights[left] = median_weights(products, length, tol, max_iter) * shrunk

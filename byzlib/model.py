@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from byzlib._contract import as_count, as_generator
-from byzlib._threads import Scratch, share
+from byzlib._threads import each, scratch
 
 CACHE_BYTES = 1 << 19  # of hidden activations worked on at once: they stay in a core's cache
 
@@ -71,16 +71,16 @@ class SimpleModel:
     def predict_proba(self, theta, X):
         """Class probabilities, (..., m, n_classes)."""
 
-        def work(scratch, layers, inputs, out):
-            out[:] = _softmax(self._forward(scratch, layers, inputs)[-1]).swapaxes(-1, -2)
+        def work(layers, inputs, out):
+            out[:] = _softmax(self._forward(layers, inputs)[-1]).swapaxes(-1, -2)
 
         return self._apply(work, theta, X, shape=lambda m: (m, self.n_classes))
 
     def predict(self, theta, X):
         """Most probable class, (..., m) integers."""
 
-        def work(scratch, layers, inputs, out):
-            out[:] = self._forward(scratch, layers, inputs)[-1].argmax(axis=-2)
+        def work(layers, inputs, out):
+            out[:] = self._forward(layers, inputs)[-1].argmax(axis=-2)
 
         return self._apply(work, theta, X, shape=lambda m: (m,), dtype=np.int64)
 
@@ -90,8 +90,8 @@ class SimpleModel:
         `weight` (..., m) counts samples, zero for padding; all count once by default.
         """
 
-        def work(scratch, layers, inputs, out, y, share):
-            scores = self._forward(scratch, layers, inputs)[-1]
+        def work(layers, inputs, out, y, share):
+            scores = self._forward(layers, inputs)[-1]
             scores -= scores.max(axis=-2, keepdims=True)
             of_y = np.take_along_axis(scores, y[:, None], axis=-2)[:, 0]
             surprise = np.log(np.exp(scores).sum(axis=-2)) - of_y
@@ -102,8 +102,8 @@ class SimpleModel:
     def gradient(self, theta, X, y, weight=None):
         """Gradient of `loss` with respect to theta, (..., d), by back-propagation."""
 
-        def work(scratch, layers, inputs, out, y, share):
-            inputs, scores = self._forward(scratch, layers, inputs)
+        def work(layers, inputs, out, y, share):
+            inputs, scores = self._forward(layers, inputs)
             error = _softmax(scores)
             error -= y[:, None] == self._labels
             error *= share[:, None]
@@ -121,7 +121,7 @@ class SimpleModel:
 
         return self._apply(work, theta, X, y, weight, shape=lambda m: (self.n_parameters,))
 
-    def _forward(self, scratch, layers, inputs):
+    def _forward(self, layers, inputs):
         """Inputs of each layer (b, fan_in + 1, m), the last row ones, and scores (b, C, m)."""
         *first, last = layers
         inputs = [inputs]
@@ -145,7 +145,7 @@ class SimpleModel:
         return layers
 
     def _apply(self, work, theta, X, *labels, shape, dtype=None):
-        """Call work(scratch, layers, inputs, out, *labels) on blocks; (*lead, *shape(m))."""
+        """Call work(layers, inputs, out, *labels) on blocks; (*lead, *shape(m))."""
         theta, X = _as_float(theta, "theta"), self._samples(X)
         if theta.shape[-1:] != (self.n_parameters,):
             raise ValueError(f"{self!r} needs theta (..., {self.n_parameters}); got {theta.shape}")
@@ -164,18 +164,12 @@ class SimpleModel:
         widest = m * max(self.n_hidden, self.n_classes, self.n_features + 1) * floating.itemsize
         depth = max(1, CACHE_BYTES // widest)
 
-        def worker():
-            scratch = Scratch()
+        def block(start):
+            part = slice(start, start + depth)
+            picked = [of(part) for of in layers], inputs(part), out[part]
+            work(*picked, *(of(part) for of in labels))
 
-            def block(start):
-                part = slice(start, start + depth)
-                picked = [of(part) for of in layers], inputs(part), out[part]
-                work(scratch, *picked, *(of(part) for of in labels))
-
-            return block
-
-        starts = [(start,) for start in range(0, trials, depth)]
-        share(worker, starts, trials * widest)
+        each(block, [(start,) for start in range(0, trials, depth)], trials * widest)
         return out.reshape((*lead, *shape(m)))[()]
 
     def _samples(self, X):

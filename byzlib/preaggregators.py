@@ -9,6 +9,7 @@ import numpy as np
 
 from byzlib._contract import apply_rule, as_count, as_generator, as_positive, preaggregation
 from byzlib._distances import dictionary_order, squared_distances
+from byzlib._threads import each, lanes
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
 
@@ -182,10 +183,16 @@ def weighted_means(matrix, updates, table, rest=1.0):
     would move the mean of equal rows by a last digit; by their squared distances `table` they are
     known, and average to themselves.
     """
-    with np.errstate(over="ignore"):
-        result = matrix.astype(updates.dtype, copy=False) @ updates
-        if rest != 1:
-            result *= rest
+    matrix = matrix.astype(updates.dtype, copy=False)
+    result = np.empty((*matrix.shape[:-1], updates.shape[-1]), updates.dtype)
+
+    def work(columns):
+        with np.errstate(over="ignore"):
+            part = np.matmul(matrix, updates[..., columns], out=result[..., columns])
+            if rest != 1:
+                part *= rest
+
+    each(work, lanes(updates.shape[-1], updates.nbytes), updates.nbytes)
     some = matrix.argmax(axis=-1)
     apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
     t, i = np.nonzero(~apart.any(axis=-1))

@@ -264,8 +264,8 @@ ERRORS = [
     Planted(
         "of two equally near values the larger is taken",
         "_order.py",
-        "(middle - ordered[..., : n - count] > ordered[..., count:] - middle)",
-        "(middle - ordered[..., : n - count] >= ordered[..., count:] - middle)",
+        "nearer = middle - ordered[..., : n - count] > ordered[..., count:] - middle",
+        "nearer = middle - ordered[..., : n - count] >= ordered[..., count:] - middle",
         "06",
         "test_kernels.py::test_the_values_nearest_the_median",
     ),
