@@ -254,7 +254,7 @@ def _near_median(block, count):
 
 def share_of_ranks(updates, low, high):
     """How much of `mean_of_ranks` each client supplied: (trials, n), summing to 1."""
-    return _share(updates, lambda block: np.sort(block, axis=1)[:, low:high])
+    return _share(updates, lambda block: _sorted_columns(block)[0][..., low:high])
 
 
 def share_near_median(updates, count):
@@ -263,7 +263,7 @@ def share_near_median(updates, count):
     def kept(block):
         ordered, start, _ = _near_median(block, count)
         window = start[..., None] + np.arange(count)
-        return np.take_along_axis(ordered, window, axis=-1).swapaxes(-1, -2)
+        return np.take_along_axis(ordered, window, axis=-1)
 
     return _share(updates, kept)
 
@@ -287,14 +287,18 @@ def _share(updates, kept_of):
 
 
 def _held(block, kept):
-    """Places of `kept` (trials, count, columns) that each client of the block holds, summed."""
+    """Places of `kept` (trials, columns, count), in order, that each client of the block holds."""
+    kept = np.ascontiguousarray(kept.swapaxes(1, 2))
     lowest, highest = kept[:, :1], kept[:, -1:]
-
-    def share_at(value):
+    held = np.count_nonzero((block > lowest) & (block < highest), axis=-1).astype(np.float64)
+    for value, once in (lowest, True), (highest, lowest < highest):
         holders = block == value
-        places = (kept == value).sum(axis=1, keepdims=True)
-        return holders * places / holders.sum(axis=1, keepdims=True)
+        # Those who say the same share its places.
+        share = once * (_count(kept == value) / _count(holders))
+        held += (holders.astype(np.float64) @ share.swapaxes(1, 2))[..., 0]
+    return held
 
-    held = ((block > lowest) & (block < highest)).astype(np.float64)
-    held += share_at(lowest) + np.where(lowest < highest, share_at(highest), 0.0)
-    return held.sum(axis=-1)
+
+def _count(mask):
+    """How many rows are true, in the smallest integers that hold it: (trials, 1, columns)."""
+    return mask.sum(axis=1, dtype=np.min_scalar_type(mask.shape[1]), keepdims=True)

@@ -12,7 +12,9 @@ import numpy as np
 from byzlib._contract import as_count, as_generator
 from byzlib._threads import each, scratch
 
-CACHE_BYTES = 1 << 19  # of hidden activations worked on at once: they stay in a core's cache
+CACHE_BYTES = (
+    1 << 21
+)  # of hidden activations worked on at once: few calls, and they stay in the cache
 
 
 class SimpleModel:
