@@ -100,3 +100,16 @@ def _blas_on_one_thread():
 @functools.cache
 def _blas():
     return ThreadpoolController().select(user_api="blas")
+
+
+def _after_fork():
+    """A child process has none of its parent's threads, and waits for none of their locks."""
+    global _lock
+    _lock = threading.Lock()
+    _limit["users"] = 0
+    _own.inside = False
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
