@@ -9,7 +9,7 @@ import numpy as np
 
 LONG = 2.0  # a call of so many seconds is measured once
 SHORT = 0.05  # a shorter one is also called before its turn, off the clock
-WARM, ENOUGH = 0.01, 0.004  # seconds off the clock before a turn of short calls, and on it
+WARM, ENOUGH = 0.05, 0.004  # seconds off the clock before a turn of short calls, and on it
 
 
 @dataclass

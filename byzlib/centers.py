@@ -5,7 +5,7 @@ They belong to `byzlib.aggregators`, under whose name they are used.
 
 import numpy as np
 
-from byzlib._contract import as_count, as_generator, as_positive, rule
+from byzlib._contract import BrokenRows, as_count, as_generator, as_positive, rule
 from byzlib._distances import Distances, products_around_a_row, squared_distances
 from byzlib._weiszfeld import drawn_near, lengths_between, median_weights
 from byzlib.preaggregators import (
@@ -99,7 +99,7 @@ def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
     return geometric_median_of_means(updates, return_weights=return_weights)
 
 
-@rule("n >= 1", lambda n, f: n >= 1)
+@rule("n >= 1", lambda n, f: n >= 1, watches=True)
 def centered_clipping(updates, radius, center=None, n_iter=1):
     """Centered clipping: from a centre, follow each update for at most `radius`, on average.
 
@@ -130,6 +130,8 @@ def centered_clipping(updates, radius, center=None, n_iter=1):
     for _ in range(n_iter):
         moved = updates if not v.any() else updates - v[:, None, :]
         length, unit = lengths(moved)
+        if not np.isfinite(length).all():
+            raise BrokenRows
         factor = clipping_factor(length, radius / unit)
         v = v + weighted_sum(factor / updates.shape[1], moved)
     return v, factor / factor.sum(axis=-1, keepdims=True)

@@ -165,6 +165,8 @@ class SimpleModel:
         out = np.empty((trials, *shape(m)), dtype or floating)
         widest = m * max(self.n_hidden, self.n_classes, self.n_features + 1) * floating.itemsize
         depth = max(1, CACHE_BYTES // widest)
+        if depth < trials:  # an even number of blocks, so that two threads end together
+            depth = -(-trials // (2 * -(-trials // (2 * depth))))
 
         def block(start):
             part = slice(start, start + depth)

@@ -8,10 +8,11 @@ infinity comes out as NaN, so that the rule that follows drops it and counts it 
 import numpy as np
 
 from byzlib._contract import apply_rule, as_count, as_generator, as_positive, preaggregation
-from byzlib._distances import dictionary_order, squared_distances
+from byzlib._distances import SAFE, dictionary_order, squared_distances
 from byzlib._threads import each, lanes
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
+PIECE = 512  # squares that are added up in the rows' own precision; the sums go on in float64
 
 
 @preaggregation("n > f", lambda n, f: n > f, watches=True)
@@ -161,28 +162,34 @@ def lengths(updates, unit=1.0):
     length : (trials, n) array
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
-    with np.errstate(over="ignore"):
-        square = np.einsum("tnd,tnd->tn", updates, updates, dtype=np.float64)
-        length = np.sqrt(square)
-        for t, i in zip(*np.nonzero(~((square > 1e-280) & (square < np.inf))), strict=True):
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = lanes(updates.shape[-1], updates.nbytes)
+        square = sum(each(lambda part: _squares(updates[..., part]), columns, updates.nbytes))
+        length, (low, _) = np.sqrt(square), SAFE[updates.dtype]
+        for t, i in zip(*np.nonzero(~((square > low) & (square < np.inf))), strict=True):
             size = float(np.abs(updates[t, i]).max())
             if size > 0:
                 length[t, i] = size * np.linalg.norm(updates[t, i].astype(np.float64) / size)
     return lengths(updates / BEYOND, BEYOND) if np.isinf(length).any() else (length, unit)
 
 
+def _squares(rows):
+    """Sum of squares of each row in float64; short pieces are added up in its own precision."""
+    *lead, d = rows.shape
+    whole = d - d % PIECE
+    pieces, rest = rows[..., :whole].reshape(*lead, -1, PIECE), rows[..., whole:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.vecdot(pieces, pieces).sum(axis=-1, dtype=np.float64)
+        return total + np.vecdot(rest, rest)
+
+
 def weighted_sum(weights, updates):
-    """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d) float64."""
-    return (weights[:, None, :].astype(updates.dtype, copy=False) @ updates)[:, 0, :]
+    """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d)."""
+    return _combined(weights[:, None, :], updates)[:, 0, :]
 
 
-def weighted_means(matrix, updates, table, rest=1.0):
-    """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
-
-    The weights are the matrix times `rest`, by which the sums are multiplied afterwards. Rounding
-    would move the mean of equal rows by a last digit; by their squared distances `table` they are
-    known, and average to themselves.
-    """
+def _combined(matrix, updates, rest=1.0):
+    """rest * (matrix @ updates), by blocks of columns: (trials, k, n), (trials, n, d)."""
     matrix = matrix.astype(updates.dtype, copy=False)
     result = np.empty((*matrix.shape[:-1], updates.shape[-1]), updates.dtype)
 
@@ -193,6 +200,17 @@ def weighted_means(matrix, updates, table, rest=1.0):
                 part *= rest
 
     each(work, lanes(updates.shape[-1], updates.nbytes), updates.nbytes)
+    return result
+
+
+def weighted_means(matrix, updates, table, rest=1.0):
+    """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
+
+    The weights are the matrix times `rest`, by which the sums are multiplied afterwards. Rounding
+    would move the mean of equal rows by a last digit; by their squared distances `table` they are
+    known, and average to themselves.
+    """
+    result = _combined(matrix, updates, rest)
     some = matrix.argmax(axis=-1)
     apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
     t, i = np.nonzero(~apart.any(axis=-1))
