@@ -1,7 +1,8 @@
 """Two threads for what NumPy computes without Python's lock.
 
-The environment variable BYZLIB_THREADS says how many; 1 turns them off. Results do not depend on
-it: the work is cut in the same pieces either way.
+The environment variable BYZLIB_THREADS says how many; 1 turns them off. Without it there are two,
+or one where OMP_NUM_THREADS is 1, as in the workers of joblib, which fill the processors already.
+Results do not depend on it: the work is cut in the same pieces either way.
 """
 
 import functools
@@ -15,7 +16,19 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-THREADS = max(1, int(os.environ.get("BYZLIB_THREADS", min(2, os.cpu_count() or 1))))
+
+def _how_many(environment):
+    """How many threads these environment variables ask for."""
+    wanted = environment.get("BYZLIB_THREADS", "").strip()
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise ValueError(f"BYZLIB_THREADS needs a number of threads >= 1; got {wanted!r}")
+        return int(wanted)
+    outer = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return 1 if outer == "1" else min(2, os.cpu_count() or 1)
+
+
+THREADS = _how_many(os.environ)
 SMALL_BYTES = 1 << 20  # below, handing work to threads costs more than it saves
 KEPT_BYTES = 1 << 22  # of scratch memory under one name
 LANES, LANE_BYTES = 8, 1 << 19  # products over many columns are cut in so many, of at least so much

@@ -1,6 +1,7 @@
 """Two threads at work: order, errors, memory used again, matrix products and child processes."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,29 @@ LARGE = _threads.SMALL_BYTES
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     monkeypatch.setattr(_threads, "THREADS", 2)
+
+
+@pytest.mark.parametrize(
+    "environment, threads",
+    [
+        ({"BYZLIB_THREADS": "1"}, 1),
+        ({"BYZLIB_THREADS": "3", "OMP_NUM_THREADS": "1"}, 3),
+        ({"BYZLIB_THREADS": "", "OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": " 1 , 4"}, 1),
+        ({"OMP_NUM_THREADS": "8"}, min(2, os.cpu_count())),
+        ({"OMP_NUM_THREADS": "many"}, min(2, os.cpu_count())),
+        ({}, min(2, os.cpu_count())),
+    ],
+)
+def test_how_many(environment, threads):
+    assert _threads._how_many(environment) == threads
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5"])
+def test_no_number_of_threads(wanted):
+    with pytest.raises(ValueError, match=f"BYZLIB_THREADS needs .* got '{wanted}'"):
+        _threads._how_many({"BYZLIB_THREADS": wanted})
 
 
 def test_answers_stand_in_the_order_of_the_pieces():
