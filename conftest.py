@@ -9,7 +9,6 @@ import functools
 import importlib.metadata
 import io
 import json
-import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +17,6 @@ import hypothesis
 import numpy as np
 from nbval.plugin import IPyNbCell, IPyNbFile
 from PIL import Image, ImageChops, ImageFilter
-
-# Tests and chapters run with the two threads that a reader has; results do not depend on them.
-os.environ.setdefault("BYZLIB_THREADS", "2")
 
 # The same examples in every run, and no clock that decides.
 hypothesis.settings.register_profile("book", deadline=None, derandomize=True, database=None)
