@@ -43,11 +43,6 @@ class Distances(NamedTuple):
     gram: np.ndarray
     subtracted: np.ndarray
 
-    @property
-    def margin(self):
-        """(trials,) bound on the relative error of all entries."""
-        return self.margins.max(axis=-1)
-
 
 def squared_distances(updates):
     """All pairwise squared distances.

@@ -42,13 +42,13 @@ def median_weights(products, length, tol, max_iter):
             result[t] = held
     if descend:
         length = length[descend]
-        size = middle(length.min(axis=-1, where=length > 0, initial=np.inf))
+        size = _middle(length.min(axis=-1, where=length > 0, initial=np.inf))
         # From among the crowd: rows with many others near.
-        typical = middle(length)
+        typical = _middle(length)
         start = 1 / np.maximum(typical, 1e-3 * size[:, None])
         start /= start.sum(axis=-1, keepdims=True)
         # Rows that are equal up to rounding make a size that no step could get below.
-        rounding = 4 * np.finfo(np.float64).eps / tol * middle(typical)
+        rounding = 4 * np.finfo(np.float64).eps / tol * _middle(typical)
         size = np.maximum(size, rounding)
         result[descend] = _descend(products[descend], start, size, tol, max_iter)
     return result
@@ -61,7 +61,7 @@ def drawn_near(products, shrunk):
     the digits of a float. Returns the new K and the factors, multiplied with those before.
     """
     far = np.sqrt(np.diagonal(products, axis1=-1, axis2=-2))
-    typical = middle(far)[:, None]
+    typical = _middle(far)[:, None]
     # Where most rows stand in one place, any distance that has a square will do.
     limit = np.where(typical > 0, FAR * np.minimum(typical, 1e100), 1e100)
     factor = np.where(far > limit, limit / np.where(far > limit, far, 1.0), 1.0)
@@ -80,7 +80,7 @@ def lengths_between(products, table, drawn_near):
     return np.sqrt(np.where(either, np.maximum(seen_in_K, 0.0), table))
 
 
-def middle(values):
+def _middle(values):
     """np.median over the last axis, for short rows: (..., n) -> (...)."""
     ordered, n = np.sort(values, axis=-1), values.shape[-1]
     return ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2
@@ -110,7 +110,7 @@ def _at_a_row(products, length):
     """
     total = length.sum(axis=1)
     for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
-        equal = length[i] <= SAME * middle(length[i])
+        equal = length[i] <= SAME * _middle(length[i])
         if _optimal_at(products, length[i], i, ~equal):
             return equal / equal.sum()
     return None

@@ -8,11 +8,10 @@ infinity comes out as NaN, so that the rule that follows drops it and counts it 
 import numpy as np
 
 from byzlib._contract import apply_rule, as_count, as_generator, as_positive, preaggregation
-from byzlib._distances import SAFE, dictionary_order, squared_distances
+from byzlib._distances import PIECE, SAFE, dictionary_order, squared_distances
 from byzlib._threads import each, lanes
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
-PIECE = 512  # squares that are added up in the rows' own precision; the sums go on in float64
 
 
 @preaggregation("n > f", lambda n, f: n > f, watches=True)

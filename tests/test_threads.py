@@ -105,12 +105,13 @@ def test_scratch_memory_is_used_again_by_its_own_thread_only():
 
 def test_blas_gets_its_threads_back():
     def used():
-        return [library["num_threads"] for library in _threads._blas().info()]
+        return {library["num_threads"] for library in _threads._blas().info()}
 
-    before = used()
-    inside = each(lambda _: used(), [(k,) for k in range(4)], LARGE)
-    assert all(count == 1 for counts in inside for count in counts)
-    assert used() == before
+    with _threads._blas().limit(limits=2):
+        if used() != {2}:
+            pytest.skip("this BLAS does not let its threads be counted")
+        assert each(lambda _: used(), [(k,) for k in range(4)], LARGE) == [{1}] * 4
+        assert used() == {2}
 
 
 FORK = """
@@ -134,5 +135,8 @@ print(queue.get(timeout=60))
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_a_forked_process_has_threads_of_its_own():
     command = [sys.executable, "-W", "ignore", "-c", FORK]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    threads = {**os.environ, "BYZLIB_THREADS": "2"}
+    run = subprocess.run(
+        command, env=threads, capture_output=True, text=True, check=False, timeout=120
+    )
     assert run.stdout.strip() == "True", run.stderr
