@@ -6,12 +6,12 @@ depend on. Many clients are turned, a block of columns at a time, so that each c
 piece, and sorted there. Blocks stay in the cache and are shared by two threads.
 """
 
-import functools
 import math
 
 import numpy as np
 
 from byzlib._contract import BrokenRows, sum_of_squares
+from byzlib._networks import program
 from byzlib._threads import each, scratch
 
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
@@ -37,7 +37,7 @@ def mean_of_ranks(updates, low, high):
     trials, n, d = updates.shape
     result = np.empty((trials, d), updates.dtype)
     network = n * updates.itemsize <= NETWORK_BYTES and (
-        trials * d > CALL_COLUMNS * len(_program(n, low, high)[0])
+        trials * d > CALL_COLUMNS * len(program(n, low, high)[0])
     )
     middle = _by_network if network else _by_sort
 
@@ -113,7 +113,7 @@ def _by_sort(block, low, high):
 def _by_network(block, low, high):
     """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
     tame, (trials, n, columns) = _tame(block), block.shape
-    steps, places, extra = _program(n, low, high)
+    steps, places, extra = program(n, low, high)
     rows = [*block.swapaxes(0, 1), *scratch("rows", (extra, trials, columns), block.dtype)]
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
@@ -142,72 +142,6 @@ def _mean(add, values, count, lowest, highest, tame):
         np.maximum(total, lowest, out=total)
         np.minimum(total, highest, out=total)
     return total
-
-
-@functools.lru_cache(maxsize=256)
-def _program(n, low, high):
-    """The network for ranks low .. high-1 as calls on numbered rows.
-
-    Rows 0 .. n-1 are the input and are only read; the others are scratch, used again as soon as
-    nothing depends on them.
-
-    Returns
-    -------
-    steps : list of (np.minimum or np.maximum, row, row, row written)
-    places : rows that hold the wanted ranks in the end, in ascending order
-    extra : how many rows of scratch the steps need
-    """
-    where, free, rows, steps = list(range(n)), [], n, []
-
-    def take():
-        nonlocal rows
-        if not free:
-            free.append(rows)
-            rows += 1
-        return free.pop()
-
-    for i, j, smaller, larger in _comparators(n, low, high):
-        a, b = where[i], where[j]
-        if smaller and larger:
-            where[i] = take()
-            steps.append((np.minimum, a, b, where[i]))
-            # The last reader of a and b may write over one of them.
-            free += [row for row in (a, b) if row >= n]
-            where[j] = take()
-            steps.append((np.maximum, a, b, where[j]))
-        else:
-            free += [row for row in (a, b) if row >= n]
-            kept = i if smaller else j
-            where[kept] = take()
-            steps.append((np.minimum if smaller else np.maximum, a, b, where[kept]))
-    return steps, where[low:high], rows - n
-
-
-def _comparators(n, low, high):
-    """Pairs (i, j, smaller wanted, larger wanted) that bring ranks low .. high-1 in place.
-
-    Batcher's merge exchange (Knuth, The Art of Computer Programming, section 5.2.2, Algorithm M),
-    read backwards from the wanted ranks: what none of them depends on is not computed.
-    """
-    wanted, kept = set(range(low, high)), []
-    for i, j in reversed(list(_merge_exchange(n))):
-        if i in wanted or j in wanted:
-            kept.append((i, j, i in wanted, j in wanted))
-            wanted |= {i, j}
-    return kept[::-1]
-
-
-def _merge_exchange(n):
-    """Pairs (i, j), i < j, that sort any n numbers when compared and exchanged in this order."""
-    p = top = 1 << max(0, (n - 1).bit_length() - 1)
-    while p > 0:
-        q, r, d = top, 0, p
-        while True:
-            yield from ((i, i + d) for i in range(n - d) if i & p == r)
-            if q == p:
-                break
-            d, q, r = q - p, q >> 1, p
-        p >>= 1
 
 
 def mean_near_median(updates, count, rows=None):

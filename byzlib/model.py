@@ -132,7 +132,8 @@ class SimpleModel:
             shape, floating = (b, layer.shape[-1] + 1, m), np.result_type(layer, inputs[-1])
             hidden = scratch("hidden", shape, floating)
             inner = np.matmul(layer.swapaxes(-1, -2), inputs[-1], out=hidden[:, :-1])
-            np.maximum(inner, 0, out=inner) if self.activation == "relu" else np.tanh(inner, inner)
+            # np.maximum with a number in place of an array takes twice as long.
+            np.clip(inner, 0, np.inf, inner) if self.activation == "relu" else np.tanh(inner, inner)
             hidden[:, -1] = 1
             inputs.append(hidden)
         return inputs, last.swapaxes(-1, -2) @ inputs[-1]

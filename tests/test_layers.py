@@ -11,6 +11,7 @@ ROOT = Path(byzlib.__file__).parent
 SHARED = ["_threads", "_contract"]
 WINGS = {
     "rules": [
+        "_networks",
         "_order",
         "_distances",
         "_weiszfeld",
