@@ -17,7 +17,9 @@ from byzlib._threads import each, scratch
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
 SORT_BLOCK = 1 << 20  # bytes: they stay in a core's cache
-NETWORK_BLOCK = 1 << 21  # bytes: rows so long that threads do not wait for Python's lock
+NETWORK_BLOCK = 1 << 20
+ALONE_BYTES = 1 << 25  # below, one thread is faster: two would often wait for Python's lock
+LONG_BLOCK = 1 << 21  # beyond, for two threads, rows so long that they seldom wait
 
 
 def mean_of_ranks(updates, low, high):
@@ -37,7 +39,7 @@ def mean_of_ranks(updates, low, high):
     trials, n, d = updates.shape
     result = np.empty((trials, d), updates.dtype)
     network = n * updates.itemsize <= NETWORK_BYTES and (
-        trials * d > CALL_COLUMNS * len(program(n, low, high)[0])
+        trials * d > CALL_COLUMNS * len(program(n, low, high)[1])
     )
     middle = _by_network if network else _by_sort
 
@@ -51,7 +53,8 @@ def mean_of_ranks(updates, low, high):
 def for_each_block(work, updates, network=False):
     """Call work(updates[which, :, columns], which, columns) on slices that cover updates."""
     trials, n, d = updates.shape
-    block = NETWORK_BLOCK if network else SORT_BLOCK
+    alone = network and updates.nbytes < ALONE_BYTES
+    block = SORT_BLOCK if not network else NETWORK_BLOCK if alone else LONG_BLOCK
     if updates.nbytes <= block:
         work(updates, slice(trials), slice(d))
         return
@@ -68,7 +71,7 @@ def for_each_block(work, updates, network=False):
     def on_slices(which, columns):
         work(updates[which, :, columns], which, columns)
 
-    each(on_slices, blocks, updates.nbytes)
+    each(on_slices, blocks, 0 if alone else updates.nbytes)
 
 
 def _tame(block):
@@ -113,8 +116,13 @@ def _by_sort(block, low, high):
 def _by_network(block, low, high):
     """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
     tame, (trials, n, columns) = _tame(block), block.shape
-    steps, places, extra = program(n, low, high)
-    rows = [*block.swapaxes(0, 1), *scratch("rows", (extra, trials, columns), block.dtype)]
+    layer, steps, places, extra = program(n, low, high)
+    given, work = block.swapaxes(0, 1), scratch("rows", (extra, trials, columns), block.dtype)
+    if layer:
+        first, second = given[:layer], given[layer : 2 * layer]
+        np.minimum(first, second, out=work[:layer])
+        np.maximum(first, second, out=work[layer : 2 * layer])
+    rows = [*work, *given[2 * layer :]]
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
     kept = [rows[place] for place in places]

@@ -38,7 +38,11 @@ _limit, _lock = {"users": 0}, threading.Lock()
 
 
 def each(work, pieces, n_bytes):
-    """[work(*piece) for piece in pieces], shared by the threads when it is worth it."""
+    """[work(*piece) for piece in pieces], shared by the threads when it is worth it.
+
+    Where it is, matrix products keep to the thread that asks for them, also in a single piece: the
+    threads of BLAS would go on spinning, and take a processor from ours.
+    """
     results = [None] * len(pieces)
     queue = iter(enumerate(pieces))  # to take from it is one step under Python's lock
 
@@ -52,7 +56,7 @@ def each(work, pieces, n_bytes):
             deque(queue, maxlen=0)  # after an error there is nothing left to do
 
     inside = getattr(_own, "inside", False)  # a thread must not wait for itself
-    if inside or THREADS == 1 or n_bytes < SMALL_BYTES or len(pieces) < 2:
+    if inside or THREADS == 1 or n_bytes < SMALL_BYTES:
         return [work(*piece) for piece in pieces]
     with _blas_on_one_thread():
         # The calling thread works too: it is awake already, and the others get a processor each.

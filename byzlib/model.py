@@ -174,7 +174,9 @@ class SimpleModel:
             picked = [of(part) for of in layers], inputs(part), out[part]
             work(*picked, *(of(part) for of in labels))
 
-        each(block, [(start,) for start in range(0, trials, depth)], trials * widest)
+        each(
+            block, [(k,) for k in range(0, trials, depth)], trials * widest if depth < trials else 0
+        )
         return out.reshape((*lead, *shape(m)))[()]
 
     def _samples(self, X):

@@ -12,6 +12,7 @@ from byzlib._distances import PIECE, SAFE, dictionary_order, squared_distances
 from byzlib._threads import each, lanes
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
+OFTEN = 16  # uses of a number that are worth a second thread; with fewer, only more numbers are
 
 
 @preaggregation("n > f", lambda n, f: n > f, watches=True)
@@ -162,8 +163,9 @@ def lengths(updates, unit=1.0):
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        columns = lanes(updates.shape[-1], updates.nbytes)
-        square = sum(each(lambda part: _squares(updates[..., part]), columns, updates.nbytes))
+        effort = updates.nbytes // OFTEN
+        columns = lanes(updates.shape[-1], effort)
+        square = sum(each(lambda part: _squares(updates[..., part]), columns, effort))
         length, (low, _) = np.sqrt(square), SAFE[updates.dtype]
         for t, i in zip(*np.nonzero(~((square > low) & (square < np.inf))), strict=True):
             size = float(np.abs(updates[t, i]).max())
@@ -198,7 +200,8 @@ def _combined(matrix, updates, rest=1.0):
             if rest != 1:
                 part *= rest
 
-    each(work, lanes(updates.shape[-1], updates.nbytes), updates.nbytes)
+    effort = updates.nbytes * min(matrix.shape[1], OFTEN) // OFTEN
+    each(work, lanes(updates.shape[-1], effort), updates.nbytes)
     return result
 
 
@@ -210,10 +213,12 @@ def weighted_means(matrix, updates, table, rest=1.0):
     known, and average to themselves.
     """
     result = _combined(matrix, updates, rest)
-    some = matrix.argmax(axis=-1)
-    apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
-    t, i = np.nonzero(~apart.any(axis=-1))
-    result[t, i] = updates[t, some[t, i]]
+    trials, n, _ = table.shape
+    if np.count_nonzero(table) < trials * n * (n - 1):
+        some = matrix.argmax(axis=-1)
+        apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
+        t, i = np.nonzero(~apart.any(axis=-1))
+        result[t, i] = updates[t, some[t, i]]
     return result
 
 

@@ -8,6 +8,8 @@ import pytest
 from benchmarks import networks
 from byzlib import _networks
 
+RANKS = [(10, 4, 6), (9, 4, 5), (12, 3, 9), (2, 0, 2), (1, 0, 1), (3, 0, 3), (20, 6, 14), (7, 0, 1)]
+
 
 @pytest.mark.parametrize("ranks", _networks.FOUND, ids=str)
 def test_a_found_network_works_and_is_shorter_than_batchers(ranks):
@@ -17,9 +19,9 @@ def test_a_found_network_works_and_is_shorter_than_batchers(ranks):
     assert all(0 <= i < j < n or 0 <= j < i < n for i, j in pairs)
     batcher = list(_networks.merge_exchange(n))
     assert networks.works(batcher, n, low, high)
-    calls = len(_networks.program(n, low, high)[0])
-    assert calls == networks.without_idle(pairs, low, high)[1]
-    assert calls < networks.without_idle(batcher, low, high)[1]
+    layer, steps, _, _ = _networks.program(n, low, high)
+    calls = networks.without_idle(pairs, low, high)[1]
+    assert 2 * layer + len(steps) == calls < networks.without_idle(batcher, low, high)[1]
 
 
 @pytest.mark.parametrize("n", range(1, 10))
@@ -40,24 +42,26 @@ def test_a_network_that_is_wrong_is_seen():
     assert not networks.works(pairs, 10, 3, 5)
 
 
-def test_a_program_reads_its_input_only():
-    for n, low, high in [(10, 4, 6), (9, 4, 5), (12, 3, 9), (2, 0, 2), (1, 0, 1), (20, 6, 14)]:
-        rows = list(np.random.default_rng(n).permutation(n * 50).reshape(n, 50).astype(float))
-        before = np.array(rows)
-        steps, places, extra = _networks.program(n, low, high)
-        rows += list(np.empty((extra, 50)))
-        for extreme, a, b, out in steps:
-            assert out >= n
-            extreme(rows[a], rows[b], out=rows[out])
-        np.testing.assert_array_equal(rows[:n], before)
-        found = np.sort([rows[place] for place in places], axis=0)
-        np.testing.assert_array_equal(found, np.sort(before, axis=0)[low:high])
+@pytest.mark.parametrize("n, low, high", RANKS)
+def test_a_program_reads_its_input_only(n, low, high):
+    given = np.random.default_rng(n).permutation(n * 50).reshape(n, 50).astype(float)
+    layer, steps, places, extra = _networks.program(n, low, high)
+    assert layer == 0 or {out for *_, out in steps} | set(range(2 * layer)) == set(range(extra))
+    work = np.full((extra, 50), np.nan)
+    np.minimum(given[:layer], given[layer : 2 * layer], out=work[:layer])
+    np.maximum(given[:layer], given[layer : 2 * layer], out=work[layer : 2 * layer])
+    rows = [*work, *given[2 * layer :]]
+    for extreme, a, b, out in steps:
+        assert out < extra
+        extreme(rows[a], rows[b], out=rows[out])
+    found = np.sort([rows[place] for place in places], axis=0)
+    np.testing.assert_array_equal(found, np.sort(given, axis=0)[low:high])
 
 
 def test_the_search_shortens_batchers_network(capsys):
     pairs, calls = networks.search(5, 2, 3, 8000, pairs=list(_networks.merge_exchange(5)))
     assert networks.works(pairs, 5, 2, 3)
-    assert calls == len(_networks.program(5, 2, 3)[0]) == 10
+    assert calls == networks.without_idle(_networks.network(5, 2, 3), 2, 3)[1] == 10
     networks.main(["6", "2", "4", "--steps", "50", "--afresh"])
     said = capsys.readouterr().out
     assert re.search(r"1\d calls for ranks 2 to 3 of 6 rows, where there were 20", said), said
