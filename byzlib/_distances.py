@@ -15,7 +15,9 @@ from byzlib._contract import BrokenRows
 from byzlib._threads import each, lanes
 
 PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
+LONG_PIECE = 1024  # columns of float64 for few rows, and enough of them to free Python's lock
 PIECES = 128  # of them at a time
+FEW = 32  # rows up to which BLAS is slower with a matrix and itself than with two matrices
 BLOCK = 4096  # columns that the slow paths hold at a time
 SIGMAS = 6  # of a random walk of rounding errors, for float32
 ENOUGH = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
@@ -101,15 +103,12 @@ def _products(updates):
     _, n, d = updates.shape
     eps = np.finfo(updates.dtype).eps
     if updates.dtype == np.float64:
-        # NumPy frees Python's lock for tables of more than 500 numbers, so few clients need pieces.
-        piece, bound = (2048 if n * n <= 500 else d), (d + 4) * eps
+        piece, bound = (LONG_PIECE if n <= FEW else d), (d + 4) * eps
     else:
         piece, bound = PIECE, SIGMAS * np.sqrt(min(d, 2 * PIECE)) * eps
-    columns = lanes(d, updates.nbytes)
-    if len(columns) == 1:
-        return _product(updates, piece), bound
-    parts = each(lambda part: _product(updates[..., part], piece), columns, updates.nbytes)
-    return sum(parts), bound
+    columns = lanes(d, updates.nbytes, uses=n)
+    first, *rest = each(lambda part: _product(updates[..., part], piece), columns, updates.nbytes)
+    return sum(rest, start=first), bound
 
 
 def _product(rows, piece):
@@ -123,10 +122,25 @@ def _product(rows, piece):
         whole = block.shape[-1] - block.shape[-1] % piece
         # Pieces of columns as a further axis, without a copy.
         pieces = block[..., :whole].reshape(trials, n, -1, piece).swapaxes(1, 2)
-        gram += (pieces @ pieces.swapaxes(-1, -2)).sum(axis=1, dtype=np.float64)
+        gram += _with_itself(pieces).sum(axis=1, dtype=np.float64)
         if whole < block.shape[-1]:
-            rest = block[..., whole:]
-            gram += rest @ rest.swapaxes(-1, -2)
+            gram += _with_itself(block[..., whole:])
+    return (gram + gram.swapaxes(-1, -2)) / 2
+
+
+def _with_itself(rows):
+    """X X^T in the rows' own precision; of few rows as two products, the second of the lower half.
+
+    Where BLAS is given a matrix and itself it computes one triangle, which saves half of the
+    operations and, for few rows, costs two to three times the time. The two products may round
+    x_i.x_j and x_j.x_i differently.
+    """
+    n, turned = rows.shape[-2], rows.swapaxes(-1, -2)
+    if n > FEW:
+        return rows @ turned
+    gram = np.empty((*rows.shape[:-1], n), rows.dtype)
+    for part in slice(n // 2), slice(n // 2, n):
+        np.matmul(rows[..., part, :], turned, out=gram[..., part, :])
     return gram
 
 
@@ -134,8 +148,8 @@ def _expand(gram, bound):
     """|x|^2 + |y|^2 - 2 x.y, and a bound on the relative error of each row's entries."""
     norms = _diagonal(gram)
     share = norms[:, :, None] + norms[:, None, :]
-    table = share - gram
-    table -= gram.swapaxes(-1, -2)
+    table = gram + gram.swapaxes(-1, -2)
+    np.subtract(share, table, out=table)
     # An entry that rounding made negative is all error.
     share /= np.abs(_with_diagonal(table, np.inf))
     _with_diagonal(table, 0.0)
@@ -219,7 +233,7 @@ def by_subtraction(rows, which):
         return total
 
     with np.errstate(over="ignore"):
-        return sum(each(work, lanes(rows.shape[1], rows.nbytes), rows.nbytes))
+        return sum(each(work, lanes(rows.shape[1], rows.nbytes, uses=len(which)), rows.nbytes))
 
 
 def products_around_a_row(distances):

@@ -32,6 +32,7 @@ THREADS = _how_many(os.environ)
 SMALL_BYTES = 1 << 20  # below, handing work to threads costs more than it saves
 KEPT_BYTES = 1 << 22  # of scratch memory under one name
 LANES, LANE_BYTES = 8, 1 << 19  # products over many columns are cut in so many, of at least so much
+SELDOM, OFTEN = 4, 64  # uses of a number, between which a lane must be the longer the fewer
 
 _own = threading.local()
 _limit, _lock = {"users": 0}, threading.Lock()
@@ -70,9 +71,14 @@ def each(work, pieces, n_bytes):
     return results
 
 
-def lanes(size, n_bytes):
-    """Slices (slice,) of 0 .. size, at most `LANES` of them, for `each` to work through."""
-    count = max(1, min(LANES, n_bytes // LANE_BYTES, size))
+def lanes(size, n_bytes, uses):
+    """Slices (slice,) of 0 .. size, at most `LANES` of them, for `each` to work through.
+
+    `uses` says how often each number is multiplied: where it is seldom, memory is what takes the
+    time, and fewer bytes than `LANE_BYTES` for every `OFTEN` uses are not worth a lane.
+    """
+    worth = n_bytes * min(max(uses, SELDOM), OFTEN) // OFTEN
+    count = max(1, min(LANES, worth // LANE_BYTES, size))
     edges = [size * k // count for k in range(count + 1)]
     return [(slice(a, b),) for a, b in zip(edges, edges[1:], strict=False)]
 

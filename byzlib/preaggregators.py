@@ -12,7 +12,6 @@ from byzlib._distances import PIECE, SAFE, dictionary_order, squared_distances
 from byzlib._threads import each, lanes
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
-OFTEN = 16  # uses of a number that are worth a second thread; with fewer, only more numbers are
 
 
 @preaggregation("n > f", lambda n, f: n > f, watches=True)
@@ -163,9 +162,8 @@ def lengths(updates, unit=1.0):
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        effort = updates.nbytes // OFTEN
-        columns = lanes(updates.shape[-1], effort)
-        square = sum(each(lambda part: _squares(updates[..., part]), columns, effort))
+        columns = lanes(updates.shape[-1], updates.nbytes, uses=1)
+        square = sum(each(lambda part: _squares(updates[..., part]), columns, updates.nbytes))
         length, (low, _) = np.sqrt(square), SAFE[updates.dtype]
         for t, i in zip(*np.nonzero(~((square > low) & (square < np.inf))), strict=True):
             size = float(np.abs(updates[t, i]).max())
@@ -200,8 +198,8 @@ def _combined(matrix, updates, rest=1.0):
             if rest != 1:
                 part *= rest
 
-    effort = updates.nbytes * min(matrix.shape[1], OFTEN) // OFTEN
-    each(work, lanes(updates.shape[-1], effort), updates.nbytes)
+    columns = lanes(updates.shape[-1], updates.nbytes, uses=matrix.shape[1])
+    each(work, columns, updates.nbytes)
     return result
 
 

@@ -83,10 +83,16 @@ def test_a_thread_does_not_wait_for_itself():
 
 
 @pytest.mark.parametrize("size, n_bytes", [(1, 1), (7, 1 << 30), (1000, 1 << 20), (100, 100)])
-def test_lanes_cover_everything_once(size, n_bytes):
-    parts = [part for (part,) in lanes(size, n_bytes)]
+@pytest.mark.parametrize("uses", [1, 10, 1000])
+def test_lanes_cover_everything_once(size, n_bytes, uses):
+    parts = [part for (part,) in lanes(size, n_bytes, uses)]
     assert np.concatenate([np.arange(size)[part] for part in parts]).tolist() == list(range(size))
     assert len(parts) <= _threads.LANES
+
+
+def test_seldom_used_numbers_get_fewer_lanes():
+    counts = [len(lanes(10**6, 1 << 23, uses)) for uses in (1, 10, 64, 1000)]
+    assert counts == [1, 2, 8, 8]
 
 
 def test_scratch_memory_is_used_again_by_its_own_thread_only():
