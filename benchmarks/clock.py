@@ -1,8 +1,10 @@
 """The clock: who is timed, in which order, and what comes out of it."""
 
+import functools
 import gc
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 LONG = 2.0  # a call of so many seconds is measured once
 SHORT = 0.05  # a shorter one is also called before its turn, off the clock
 WARM, ENOUGH = 0.05, 0.004  # seconds off the clock before a turn of short calls, and on it
+SLOW = 1.5  # times as long as at its best, and the machine is busy elsewhere
+PATIENCE = 4.0  # seconds that all turns of a cell together wait for it
 
 
 @dataclass
@@ -70,15 +74,71 @@ def settle():
         spinning = time.process_time() - before > 0.001
 
 
+class Steady:
+    """Waits for moments in which the machine is as fast as it has been.
+
+    On a shared processor a neighbour can slow everybody down, but not all by the same factor. The
+    yardstick is nobody's: a sort of the same numbers over and over, on one thread and on two.
+    """
+
+    def __init__(self):
+        self.best = [float("inf")] * 2
+        self.waited = 0.0
+
+    def wait(self, patience):
+        """Seconds of patience that are left when the machine is steady, 0 if it never was."""
+        start = time.perf_counter()
+        left = patience
+        while not self.is_steady() and left > 0:
+            left = patience - (time.perf_counter() - start)
+        self.waited += patience - max(left, 0.0)
+        return max(left, 0.0)
+
+    def is_steady(self):
+        now = [min(yardstick(threads) for _ in range(3)) for threads in (1, 2)]
+        self.best = [min(pair) for pair in zip(self.best, now)]
+        return all(seconds <= SLOW * best for seconds, best in zip(now, self.best))
+
+
+steady = Steady()
+
+
+def yardstick(threads):
+    """Seconds that so many threads take for a sort each."""
+    start = time.perf_counter()
+    list(_pool().map(_sort, range(threads))) if threads > 1 else _sort(0)
+    return time.perf_counter() - start
+
+
+@functools.cache
+def _pool():
+    return ThreadPoolExecutor(2)
+
+
+def _sort(thread):
+    numbers, columns = _numbers(thread)
+    for _ in range(4):
+        np.copyto(columns, numbers)
+        columns.sort(axis=-1)
+
+
+@functools.cache
+def _numbers(thread):
+    numbers = np.random.default_rng(thread).standard_normal((1000, 100))
+    return numbers, np.empty_like(numbers)
+
+
 def take_turns(runners):
     """A B C, B C A, C A B ...: everyone follows everyone, none is always first."""
     gc.collect()
     gc.disable()
+    patience = PATIENCE
     try:
         for turn in range(max(runner.turns for runner in runners)):
             k = turn % len(runners)
             for runner in runners[k:] + runners[:k]:
                 if turn < runner.turns:
+                    patience = steady.wait(patience)
                     runner.turn()
     finally:
         gc.enable()

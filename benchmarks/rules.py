@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmarks import peers, report
-from benchmarks.clock import Runner, best_threads, peak_memory, row, take_turns
+from benchmarks.clock import Runner, best_threads, peak_memory, row, steady, take_turns
 from byzlib import aggregators
 
 SIZES = [(10, 1_000), (10, 100_000), (50, 10_000), (200, 10_000), (100, 100_000), (50, 1_000_000)]
@@ -278,6 +278,7 @@ def main(arguments=None):
         budget=chosen.budget,
     )
     print(report.as_text(table))
+    print(f"Waited {steady.waited:.0f} s for moments in which the machine was as fast as ever.")
     folder = chosen.save or (None if some or absent else report.FOLDER)
     if folder:
         report.save(table, folder)

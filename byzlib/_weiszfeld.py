@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 SAME = 1e-15  # rows this much nearer than most stand in one place, but for rounding
+SHRINKS = 0.01  # a step of Newton's this much shorter than the last: the next shrinks by more
 SHARES = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
 FAR = 1e20  # a row this much farther than most pulls as from infinity
 
@@ -23,7 +24,8 @@ def median_weights(products, length, tol, max_iter):
     length : (trials, n, n) float64 array
         Distances between the rows, zero for equal ones.
     tol : float
-        Stop when a step moves the answer by less than tol times the median distance to a row.
+        Stop when a step, or the next one by how fast they shrink, moves the answer by less than tol
+        times the median distance to a row.
     max_iter : int
 
     Returns
@@ -131,12 +133,14 @@ def _optimal_at(products, length, i, away):
 def _descend(products, w, size, tol, max_iter):
     """Newton's method on F(z) = sum_i |z - x_i|, in parts or Weiszfeld's step where that fails."""
     squares, active = np.diagonal(products, axis1=-1, axis2=-2), np.arange(len(products))
+    last = np.zeros(len(products))  # how far the step before moved, 0 if it was not Newton's
     for _ in range(max_iter):
         K, sq, here = products[active], squares[active], w[active]
         distance, inner = _distances(K, sq, here)
         newton = new = _moved(here, distance, _newton(K, here, distance, inner))
         moved, gain = _progress(K, here, new, distance)
         worse = _uphill(gain)
+        whole = ~worse
         # Where a whole step of Newton's leads uphill, a part of it does not; else Weiszfeld's.
         for share in (*SHARES, None) if worse.any() else ():
             t, new = np.flatnonzero(worse), new.copy()
@@ -147,7 +151,11 @@ def _descend(products, w, size, tol, max_iter):
             moved[t], gain = _progress(K[t], here[t], new[t], distance[t])
             worse[t] = _uphill(gain)
         w[active] = new
-        going = ~(moved <= tol * size[active])
+        # Newton's steps shrink faster and faster: the next one by more than this one has.
+        fast = whole & (moved < SHRINKS * last[active])
+        rest = np.where(fast, moved**2 / np.where(fast, last[active], 1.0), moved)
+        last[active] = np.where(whole, moved, 0.0)
+        going = ~(rest <= tol * size[active])
         active, moved = active[going], moved[going]
         if not len(active):
             return w

@@ -77,6 +77,27 @@ def test_memory_is_the_peak_not_the_end():
 # --- peers ----------------------------------------------------------------------------------
 
 
+def test_the_clock_waits_until_the_machine_is_as_fast_as_ever(monkeypatch):
+    """The yardstick takes 1, 2 and 1.1 seconds; the second moment is passed over."""
+    speeds = iter(6 * [1.0] + 6 * [2.0] + 6 * [1.1])
+    monkeypatch.setattr(clock, "yardstick", lambda threads: next(speeds))
+    steady = clock.Steady()
+    assert steady.wait(60) > 59 and steady.best == [1.0, 1.0]
+    assert steady.wait(60) > 59 and next(speeds, None) is None
+
+
+def test_the_clock_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(clock, "yardstick", lambda threads: 2.0)
+    steady = clock.Steady()
+    steady.best = [1.0, 1.0]
+    assert steady.wait(0.01) == 0 and 0.01 <= steady.waited < 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_yardstick_takes_a_little_time(threads):
+    assert 0 < clock.yardstick(threads) < 1
+
+
 def test_the_table_of_definitions_knows_every_peer_and_rule():
     assert set(peers.PEERS) == set(peers.DEFINITIONS)
     assert {peers.package(name) for name in peers.PEERS} == set(peers.PACKAGES)
