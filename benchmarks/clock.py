@@ -12,8 +12,8 @@ import numpy as np
 LONG = 2.0  # a call of so many seconds is measured once
 SHORT = 0.05  # a shorter one is also called before its turn, off the clock
 WARM, ENOUGH = 0.05, 0.004  # seconds off the clock before a turn of short calls, and on it
-SLOW = 1.5  # times as long as at its best, and the machine is busy elsewhere
-PATIENCE = 4.0  # seconds that all turns of a cell together wait for it
+SLOW = 1.3  # times as long as at its best, and the machine is busy elsewhere
+PATIENCE = 5.0  # seconds that all turns of a cell together wait for it
 
 
 @dataclass

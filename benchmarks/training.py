@@ -13,6 +13,7 @@ renews results/training.csv.
 import argparse
 import importlib.util
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def measure(peer):
     """All rows of one process."""
     rows = [line for rule in RULES for line in round_rows(rule, peer)]
     for rule in RULES:
-        for sizes, batch_size in (SIZES, None), ((8, 16, 3), None), ((8, 16, 3), 32):
+        for sizes, batch_size in itertools.product([SIZES, (8, 16, 3)], [None, 32]):
             rows += seed_rows(rule, sizes, batch_size)
     return pd.DataFrame(rows)
 
