@@ -16,9 +16,9 @@ from byzlib._threads import each, lanes
 
 PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
 LONG_PIECE = 1024  # columns of float64 for few rows, and enough of them to free Python's lock
-PIECES = 128  # of them at a time
+PRODUCTS = 1 << 20  # numbers that the products of several pieces may take
 FEW = 32  # rows up to which BLAS is slower with a matrix and itself than with two matrices
-BLOCK = 4096  # columns that the slow paths hold at a time
+BLOCK = 1 << 17  # numbers that the slow paths hold at a time: they stay in a core's cache
 SIGMAS = 6  # of a random walk of rounding errors, for float32
 ENOUGH = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
 SAFE = {np.dtype(np.float32): (1e-20, 1e20), np.dtype(np.float64): (1e-180, 1e180)}
@@ -116,7 +116,7 @@ def _product(rows, piece):
     trials, n, d = rows.shape
     if d <= 2 * piece:
         return (rows @ rows.swapaxes(-1, -2)).astype(np.float64, copy=False)
-    gram, step = np.zeros((trials, n, n)), PIECES * piece
+    gram, step = np.zeros((trials, n, n)), piece * max(1, PRODUCTS // (trials * n * n))
     for c in range(0, d, step):
         block = rows[..., c : c + step]
         whole = block.shape[-1] - block.shape[-1] % piece
@@ -201,31 +201,37 @@ def _mend(rows, table, error, enough):
 
 def _moved_distances(rows, near, centre):
     """Table and error among some rows of one trial, with the centre row as the origin."""
-    gram = _moved_products(rows[near], rows[centre])
-    bound = (BLOCK + len(rows) + 4) * np.finfo(np.float64).eps
+    gram, step = _moved_products(rows[near], rows[centre]), _columns(len(near))
+    bound = (step + rows.shape[1] / step + 4) * np.finfo(np.float64).eps
     table, _ = _expand(gram[None], bound)
     return table[0], bound * np.add.outer(_diagonal(gram), _diagonal(gram))
 
 
 def _moved_products(rows, centre, factor=None):
     """(X - c)(X - c)^T in float64, a block of columns at a time; rows times `factor` if given."""
-    gram = np.zeros((len(rows), len(rows)))
-    for c in range(0, rows.shape[1], BLOCK):
-        block = np.subtract(rows[:, c : c + BLOCK], centre[c : c + BLOCK], dtype=np.float64)
+    gram, step = np.zeros((len(rows), len(rows))), _columns(len(rows))
+    for c in range(0, rows.shape[1], step):
+        block = np.subtract(rows[:, c : c + step], centre[c : c + step], dtype=np.float64)
         if factor is not None:
             block *= factor[:, None]
         gram += block @ block.T
     return gram
 
 
+def _columns(n):
+    """Columns of n rows in a block of the slow paths."""
+    return max(64, BLOCK // n)
+
+
 def by_subtraction(rows, which):
     """|x_i - x_j|^2 for i in `which` and all j, subtracted first: (n, d) -> (len(which), n)."""
+    step = _columns(len(rows))
 
     def work(columns):
         total = np.zeros((len(which), len(rows)))
         with np.errstate(over="ignore"):
-            for c in range(columns.start, columns.stop, BLOCK):
-                end = min(c + BLOCK, columns.stop)
+            for c in range(columns.start, columns.stop, step):
+                end = min(c + step, columns.stop)
                 block = rows[:, c:end].astype(np.float64, copy=False)
                 for line, i in zip(total, which, strict=True):
                     difference = block - block[i]

@@ -17,6 +17,7 @@ from byzlib._threads import each, scratch
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
 SORT_BLOCK = 1 << 20  # bytes: they stay in a core's cache
+LIGHT_BLOCK = 1 << 17  # at least, for work that needs several times as much beside its block
 NETWORK_BLOCK = 1 << 20
 ALONE_BYTES = 1 << 25  # below, one thread is faster: two would often wait for Python's lock
 LONG_BLOCK = 1 << 21  # beyond, for two threads, rows so long that they seldom wait
@@ -36,11 +37,9 @@ def mean_of_ranks(updates, low, high):
     (trials, d) array: sum over r = low+1 .. high of x_(r), divided by high - low, accumulated in
     float64. It lies between x_(low+1) and x_(high), so equal values average to themselves.
     """
-    trials, n, d = updates.shape
+    trials, _, d = updates.shape
     result = np.empty((trials, d), updates.dtype)
-    network = n * updates.itemsize <= NETWORK_BYTES and (
-        trials * d > CALL_COLUMNS * len(program(n, low, high)[1])
-    )
+    network = _network_pays(updates, low, high)
     middle = _by_network if network else _by_sort
 
     def work(block, which, columns):
@@ -50,11 +49,25 @@ def mean_of_ranks(updates, low, high):
     return result
 
 
-def for_each_block(work, updates, network=False):
-    """Call work(updates[which, :, columns], which, columns) on slices that cover updates."""
+def _network_pays(updates, low, high):
+    """Are these ranks found faster by a network than by a sort?"""
+    trials, n, d = updates.shape
+    return n * updates.itemsize <= NETWORK_BYTES and (
+        trials * d > CALL_COLUMNS * len(program(n, low, high)[1])
+    )
+
+
+def for_each_block(work, updates, network=False, most=None):
+    """Call work(updates[which, :, columns], which, columns) on slices that cover updates.
+
+    The work is a network's, or a sort on blocks of at most so many bytes.
+    """
     trials, n, d = updates.shape
     alone = network and updates.nbytes < ALONE_BYTES
-    block = SORT_BLOCK if not network else NETWORK_BLOCK if alone else LONG_BLOCK
+    if network:
+        block = NETWORK_BLOCK if alone else LONG_BLOCK
+    else:
+        block = min(most or SORT_BLOCK, SORT_BLOCK)
     if updates.nbytes <= block:
         work(updates, slice(trials), slice(d))
         return
@@ -113,10 +126,10 @@ def _by_sort(block, low, high):
     )
 
 
-def _by_network(block, low, high):
-    """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
-    tame, (trials, n, columns) = _tame(block), block.shape
-    layer, steps, places, extra = program(n, low, high)
+def _ranks_by_network(block, low, high):
+    """Rows (trials, columns) that hold the order statistics low+1 .. high; two in either order."""
+    trials, _, columns = block.shape
+    layer, steps, places, extra = program(block.shape[1], low, high)
     given, work = block.swapaxes(0, 1), scratch("rows", (extra, trials, columns), block.dtype)
     if layer:
         first, second = given[:layer], given[layer : 2 * layer]
@@ -125,7 +138,12 @@ def _by_network(block, low, high):
     rows = [*work, *given[2 * layer :]]
     for extreme, a, b, out in steps:
         extreme(rows[a], rows[b], out=rows[out])
-    kept = [rows[place] for place in places]
+    return [rows[place] for place in places]
+
+
+def _by_network(block, low, high):
+    """`mean_of_ranks` of a block (trials, n, columns), by a sorting network over its rows."""
+    tame, kept = _tame(block), _ranks_by_network(block, low, high)
     if len(kept) == 1:
         return kept[0]
 
@@ -175,7 +193,7 @@ def mean_near_median(updates, count, rows=None):
         )
         result[which, columns] = mean.reshape(start.shape)
 
-    for_each_block(work, updates)
+    for_each_block(work, updates, most=max(LIGHT_BLOCK, updates.nbytes // 8))
     return result
 
 
@@ -196,7 +214,14 @@ def _near_median(block, count):
 
 def share_of_ranks(updates, low, high):
     """How much of `mean_of_ranks` each client supplied: (trials, n), summing to 1."""
-    return _share(updates, lambda block: _sorted_columns(block)[0][..., low:high])
+    network = _network_pays(updates, low, high)
+
+    def kept(block):
+        if network:
+            return np.stack(_ranks_by_network(block, low, high), axis=1)
+        return _sorted_columns(block)[0][..., low:high].swapaxes(1, 2)
+
+    return _share(updates, kept, network)
 
 
 def share_near_median(updates, count):
@@ -205,12 +230,12 @@ def share_near_median(updates, count):
     def kept(block):
         ordered, start, _ = _near_median(block, count)
         window = start[..., None] + np.arange(count)
-        return np.take_along_axis(ordered, window, axis=-1)
+        return np.take_along_axis(ordered, window, axis=-1).swapaxes(1, 2)
 
     return _share(updates, kept)
 
 
-def _share(updates, kept_of):
+def _share(updates, kept_of, network=False):
     """Share of the kept places of all coordinates that each client holds: (trials, n).
 
     A client counts in a coordinate when its value is among those kept. Clients that hold the same
@@ -219,9 +244,10 @@ def _share(updates, kept_of):
     parts = []
 
     def work(block, which, columns):
-        parts.append((which.start, columns.start, which, _held(block, kept_of(block))))
+        kept = np.ascontiguousarray(kept_of(block))
+        parts.append((which.start, columns.start, which, _held(block, kept)))
 
-    for_each_block(work, updates)
+    for_each_block(work, updates, network)
     share = np.zeros(updates.shape[:2])
     for _, _, which, part in sorted(parts, key=lambda entry: entry[:2]):
         share[which] += part
@@ -229,9 +255,10 @@ def _share(updates, kept_of):
 
 
 def _held(block, kept):
-    """Places of `kept` (trials, columns, count), in order, that each client of the block holds."""
-    kept = np.ascontiguousarray(kept.swapaxes(1, 2))
-    lowest, highest = kept[:, :1], kept[:, -1:]
+    """Places of `kept` (trials, count, columns), in order, that each client of the block holds."""
+    # Two may be in either order.
+    lowest = np.minimum(kept[:, :1], kept[:, -1:])
+    highest = np.maximum(kept[:, :1], kept[:, -1:])
     held = np.count_nonzero((block > lowest) & (block < highest), axis=-1).astype(np.float64)
     for value, once in (lowest, True), (highest, lowest < highest):
         holders = block == value
