@@ -17,6 +17,14 @@ SIZE = (7, 30)
 QUICK = {"turns": 2, "budget": 0.01}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def impatience():
+    """What the tests time is not looked at, so that nothing need be waited for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "PATIENCE", 0.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def table():
     """Two rules without any peer, and one that is stacked."""
