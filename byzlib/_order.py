@@ -84,7 +84,7 @@ def for_each_block(work, updates, network=False, most=None):
     def on_slices(which, columns):
         work(updates[which, :, columns], which, columns)
 
-    each(on_slices, blocks, 0 if alone else updates.nbytes)
+    each(on_slices, blocks, 0 if alone else updates.nbytes, products=False)
 
 
 def _tame(block):

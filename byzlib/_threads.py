@@ -9,9 +9,10 @@ import functools
 import math
 import os
 import threading
+import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -30,6 +31,7 @@ def _how_many(environment):
 
 THREADS = _how_many(os.environ)
 SMALL_BYTES = 1 << 20  # below, handing work to threads costs more than it saves
+AWAKE = 5e-4  # seconds that a thread with nothing left to do stays awake for the others
 KEPT_BYTES = 1 << 22  # of scratch memory under one name
 LANES, LANE_BYTES = 8, 1 << 19  # products over many columns are cut in so many, of at least so much
 SELDOM, OFTEN = 4, 64  # uses of a number, between which a lane must be the longer the fewer
@@ -38,11 +40,12 @@ _own = threading.local()
 _limit, _lock = {"users": 0}, threading.Lock()
 
 
-def each(work, pieces, n_bytes):
+def each(work, pieces, n_bytes, products=True):
     """[work(*piece) for piece in pieces], shared by the threads when it is worth it.
 
     Where it is, matrix products keep to the thread that asks for them, also in a single piece: the
-    threads of BLAS would go on spinning, and take a processor from ours.
+    threads of BLAS would go on spinning, and take a processor from ours. Work without `products`
+    is spared what it takes to tell BLAS so.
     """
     results = [None] * len(pieces)
     queue = iter(enumerate(pieces))  # to take from it is one step under Python's lock
@@ -59,16 +62,25 @@ def each(work, pieces, n_bytes):
     inside = getattr(_own, "inside", False)  # a thread must not wait for itself
     if inside or THREADS == 1 or n_bytes < SMALL_BYTES:
         return [work(*piece) for piece in pieces]
-    with _blas_on_one_thread():
+    with _blas_on_one_thread() if products else nullcontext():
         # The calling thread works too: it is awake already, and the others get a processor each.
         others = [_pool().submit(run) for _ in range(min(THREADS, len(pieces)) - 1)]
         try:
             run()
         finally:
-            wait(others)
+            _finish(others)
     for other in others:
         other.result()
     return results
+
+
+def _finish(others):
+    """Wait for the others, at first awake: to be woken takes longer than most of them need."""
+    patience = time.perf_counter() + AWAKE
+    while time.perf_counter() < patience and not all(other.done() for other in others):
+        time.sleep(0)
+    for other in others:
+        other.exception()
 
 
 def lanes(size, n_bytes, uses):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,33 @@ def test_an_error_reaches_the_caller_and_the_next_call_works():
         with pytest.raises(KeyError, match="seven"):
             each(work, [(k,) for k in range(20)], LARGE)
     assert each(work, [(1,), (2,)], LARGE) == [1, 2]
+
+
+def test_a_slow_thread_is_waited_for(monkeypatch):
+    """Also when it takes longer than the others stay awake."""
+    monkeypatch.setattr(_threads, "AWAKE", 0.0)
+    caller, done = threading.get_ident(), []
+
+    def work(k):
+        if threading.get_ident() != caller:
+            time.sleep(0.05)
+        else:
+            time.sleep(0.001)
+        done.append(k)
+        return k
+
+    assert each(work, [(k,) for k in range(8)], LARGE) == list(range(8))
+    assert sorted(done) == list(range(8))
+
+
+def test_work_without_products_leaves_blas_alone(monkeypatch):
+    def refuse():
+        raise AssertionError("BLAS was told")
+
+    monkeypatch.setattr(_threads, "_blas_on_one_thread", refuse)
+    assert each(abs, [(-1,), (-2,)], LARGE, products=False) == [1, 2]
+    with pytest.raises(AssertionError, match="BLAS was told"):
+        each(abs, [(-1,), (-2,)], LARGE)
 
 
 def test_a_thread_does_not_wait_for_itself():
