@@ -59,8 +59,7 @@ def each(work, pieces, n_bytes, products=True):
             _own.inside = False
             deque(queue, maxlen=0)  # after an error there is nothing left to do
 
-    inside = getattr(_own, "inside", False)  # a thread must not wait for itself
-    if inside or THREADS == 1 or n_bytes < SMALL_BYTES:
+    if at_work() or THREADS == 1 or n_bytes < SMALL_BYTES:
         return [work(*piece) for piece in pieces]
     with _blas_on_one_thread() if products else nullcontext():
         # The calling thread works too: it is awake already, and the others get a processor each.
@@ -72,6 +71,11 @@ def each(work, pieces, n_bytes, products=True):
     for other in others:
         other.result()
     return results
+
+
+def at_work():
+    """Is this thread one of those that share some work? It must not wait for itself."""
+    return getattr(_own, "inside", False)
 
 
 def _finish(others):
