@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byzlib._contract import BrokenRows
-from byzlib._threads import each, lanes
+from byzlib._threads import OFTEN, each, lanes
 
 PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
 LONG_PIECE = 1024  # columns of float64 for few rows, and enough of them to free Python's lock
@@ -129,7 +129,7 @@ def _product(rows, piece):
 
 
 def _with_itself(rows):
-    """X X^T in the rows' own precision; of few rows as two products, the second of the lower half.
+    """X X^T in the rows' own precision; of few rows as products of either half with all.
 
     Where BLAS is given a matrix and itself it computes one triangle, which saves half of the
     operations and, for few rows, costs two to three times the time. The two products may round
@@ -202,6 +202,7 @@ def _mend(rows, table, error, enough):
 def _moved_distances(rows, near, centre):
     """Table and error among some rows of one trial, with the centre row as the origin."""
     gram, step = _moved_products(rows[near], rows[centre]), _columns(len(near))
+    step = min(step, rows.shape[1])
     bound = (step + rows.shape[1] / step + 4) * np.finfo(np.float64).eps
     table, _ = _expand(gram[None], bound)
     return table[0], bound * np.add.outer(_diagonal(gram), _diagonal(gram))
@@ -239,7 +240,7 @@ def by_subtraction(rows, which):
         return total
 
     with np.errstate(over="ignore"):
-        return sum(each(work, lanes(rows.shape[1], rows.nbytes, uses=len(which)), rows.nbytes))
+        return sum(each(work, lanes(rows.shape[1], rows.nbytes, uses=OFTEN), rows.nbytes))
 
 
 def products_around_a_row(distances):

@@ -79,19 +79,17 @@ def program(n, low, high):
     -------
     layer : k
     steps : list of (np.minimum or np.maximum, row, row, row written)
-        What follows. Rows below `extra` are scratch, used again as soon as nothing depends on
-        them; rows extra, extra + 1 ... are rows 2k, 2k + 1 ... of the input, and are only read.
+        What follows. Rows 0 .. extra-1 are scratch, used again as soon as nothing depends on them;
+        negative ones count from the end of the input, whose rows 2k, 2k+1 ... are only read.
     places : rows that hold the wanted ranks in the end, in ascending order; two of them in any
     extra : how many rows of scratch there are
     """
-    pairs = wanted(network(n, low, high), low, high)
-    first = _first_layer(pairs)
-    k = len(first)
+    first, pairs = _split(wanted(network(n, low, high), low, high))
     ends = [i for i, _ in first] + [j for _, j in first]
+    others = [place for place in range(n) if place not in ends]
     where = {place: row for row, place in enumerate(ends)}
-    others = [place for place in range(n) if place not in where]
-    where |= {place: ("input", row) for row, place in enumerate(others)}
-    free, rows, steps = [], 2 * k, []
+    where |= {place: row - len(others) for row, place in enumerate(others)}
+    free, rows, steps = [], len(ends), []
 
     def take():
         nonlocal rows
@@ -101,11 +99,8 @@ def program(n, low, high):
         return free.pop()
 
     for i, j, smaller, larger in pairs:
-        if (i, j) in first:
-            first.remove((i, j))
-            continue
         a, b = where[i], where[j]
-        scratch = [row for row in (a, b) if isinstance(row, int)]
+        scratch = [row for row in (a, b) if row >= 0]
         if smaller and larger:
             where[i] = take()
             steps.append((np.minimum, a, b, where[i]))
@@ -117,22 +112,19 @@ def program(n, low, high):
             kept = i if smaller else j
             where[kept] = take()
             steps.append((np.minimum if smaller else np.maximum, a, b, where[kept]))
-
-    def number(row):
-        return row if isinstance(row, int) else rows + row[1]
-
-    steps = [(extreme, number(a), number(b), out) for extreme, a, b, out in steps]
-    return k, steps, [number(where[r]) for r in range(low, high)], rows
+    return len(first), steps, [where[r] for r in range(low, high)], rows
 
 
-def _first_layer(pairs):
-    """Pairs (i, j) that nothing comes before, and of which both values are wanted."""
-    met, first = set(), []
+def _split(pairs):
+    """The first layer, pairs (i, j) that nothing precedes and that are wanted whole; the rest."""
+    met, first, rest = set(), [], []
     for i, j, smaller, larger in pairs:
         if smaller and larger and not met & {i, j}:
             first.append((i, j))
+        else:
+            rest.append((i, j, smaller, larger))
         met |= {i, j}
-    return first
+    return first, rest
 
 
 def network(n, low, high):

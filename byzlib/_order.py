@@ -12,15 +12,14 @@ import numpy as np
 
 from byzlib._contract import BrokenRows, sum_of_squares
 from byzlib._networks import program
-from byzlib._threads import at_work, each, scratch
+from byzlib._threads import each, scratch
 
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
 SORT_BLOCK = 1 << 20  # bytes: they stay in a core's cache
 LIGHT_BLOCK = 1 << 17  # at least, for work that needs several times as much beside its block
-NETWORK_BLOCK = 1 << 20  # for a network on one thread
+NETWORK_BLOCK = 1 << 21  # rows so long that two threads seldom wait for Python's lock
 ALONE_BYTES = 1 << 25  # below, one thread is faster: two would often wait for Python's lock
-LONG_BLOCK = 1 << 21  # beyond, and in one thread of two, rows so long that they seldom wait
 
 
 def mean_of_ranks(updates, low, high):
@@ -63,11 +62,8 @@ def for_each_block(work, updates, network=False, most=None):
     The work is a network's, or a sort on blocks of at most so many bytes.
     """
     trials, n, d = updates.shape
-    alone = network and updates.nbytes < ALONE_BYTES and not at_work()
-    if network:
-        block = NETWORK_BLOCK if alone else LONG_BLOCK
-    else:
-        block = min(most or SORT_BLOCK, SORT_BLOCK)
+    alone = network and updates.nbytes < ALONE_BYTES
+    block = NETWORK_BLOCK if network else min(most or SORT_BLOCK, SORT_BLOCK)
     if updates.nbytes <= block:
         work(updates, slice(trials), slice(d))
         return

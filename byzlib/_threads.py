@@ -59,7 +59,8 @@ def each(work, pieces, n_bytes, products=True):
             _own.inside = False
             deque(queue, maxlen=0)  # after an error there is nothing left to do
 
-    if at_work() or THREADS == 1 or n_bytes < SMALL_BYTES:
+    inside = getattr(_own, "inside", False)  # a thread must not wait for itself
+    if inside or THREADS == 1 or n_bytes < SMALL_BYTES:
         return [work(*piece) for piece in pieces]
     with _blas_on_one_thread() if products else nullcontext():
         # The calling thread works too: it is awake already, and the others get a processor each.
@@ -71,11 +72,6 @@ def each(work, pieces, n_bytes, products=True):
     for other in others:
         other.result()
     return results
-
-
-def at_work():
-    """Is this thread one of those that share some work? It must not wait for itself."""
-    return getattr(_own, "inside", False)
 
 
 def _finish(others):
@@ -90,8 +86,8 @@ def _finish(others):
 def lanes(size, n_bytes, uses):
     """Slices (slice,) of 0 .. size, at most `LANES` of them, for `each` to work through.
 
-    `uses` says how often each number is multiplied: where it is seldom, memory is what takes the
-    time, and fewer bytes than `LANE_BYTES` for every `OFTEN` uses are not worth a lane.
+    `uses` says how often each number is multiplied. From `OFTEN` on, `LANE_BYTES` are worth a lane;
+    with fewer uses, down to `SELDOM`, memory takes the time, and a lane is longer in proportion.
     """
     worth = n_bytes * min(max(uses, SELDOM), OFTEN) // OFTEN
     count = max(1, min(LANES, worth // LANE_BYTES, size))

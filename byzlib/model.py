@@ -174,9 +174,9 @@ class SimpleModel:
             picked = [of(part) for of in layers], inputs(part), out[part]
             work(*picked, *(of(part) for of in labels))
 
-        each(
-            block, [(k,) for k in range(0, trials, depth)], trials * widest if depth < trials else 0
-        )
+        starts = [(start,) for start in range(0, trials, depth)]
+        # The products of a single block are too small for threads of BLAS.
+        each(block, starts, trials * widest, products=depth < trials)
         return out.reshape((*lead, *shape(m)))[()]
 
     def _samples(self, X):

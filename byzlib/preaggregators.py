@@ -212,7 +212,7 @@ def weighted_means(matrix, updates, table, rest=1.0):
     """
     result = _combined(matrix, updates, rest)
     trials, n, _ = table.shape
-    if np.count_nonzero(table) < trials * n * (n - 1):
+    if np.count_nonzero(table) < trials * n * (n - 1):  # some rows are equal
         some = matrix.argmax(axis=-1)
         apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
         t, i = np.nonzero(~apart.any(axis=-1))

@@ -46,7 +46,7 @@ def test_a_network_sorts_all_zeros_and_ones(dtype):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_blocks_cover_every_column_of_every_trial(shape, dtype, threads, monkeypatch):
     monkeypatch.setattr(_order, "SORT_BLOCK", 1 << 14)
-    monkeypatch.setattr(_order, "LONG_BLOCK", 1 << 14)
+    monkeypatch.setattr(_order, "NETWORK_BLOCK", 1 << 14)
     monkeypatch.setattr(_order, "ALONE_BYTES", 0)
     monkeypatch.setattr("byzlib._threads.THREADS", threads)
     monkeypatch.setattr("byzlib._threads.SMALL_BYTES", 0)
