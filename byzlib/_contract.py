@@ -212,10 +212,10 @@ def sum_of_squares(array):
     """Sum of squares in the array's own precision; not finite where an entry is not, or is huge."""
     flat = array.reshape(-1) if array.flags.c_contiguous else array
     *lead, d = flat.shape
+    if not lead and d <= PIECE:
+        return float(np.vdot(flat, flat))  # np.dot would warn where it overflows
     whole = d - d % PIECE
     with np.errstate(over="ignore", invalid="ignore"):
-        if not lead and d <= PIECE:
-            return float(np.dot(flat, flat))
         rest = flat[..., whole:]
         total = float(np.vecdot(rest, rest).sum())
         if whole:

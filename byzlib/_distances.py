@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byzlib._contract import BrokenRows
-from byzlib._threads import OFTEN, each, lanes
+from byzlib._threads import OFTEN, each, lanes, scratch
 
 PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
 LONG_PIECE = 1024  # columns of float64 for few rows, and enough of them to free Python's lock
@@ -115,7 +115,7 @@ def _product(rows, piece):
     """X X^T in float64, the sum of products of so many columns in the rows' own precision."""
     trials, n, d = rows.shape
     if d <= 2 * piece:
-        return (rows @ rows.swapaxes(-1, -2)).astype(np.float64, copy=False)
+        return _with_itself(rows).astype(np.float64, copy=False)
     gram, step = np.zeros((trials, n, n)), piece * max(1, PRODUCTS // (trials * n * n))
     for c in range(0, d, step):
         block = rows[..., c : c + step]
@@ -125,7 +125,7 @@ def _product(rows, piece):
         gram += _with_itself(pieces).sum(axis=1, dtype=np.float64)
         if whole < block.shape[-1]:
             gram += _with_itself(block[..., whole:])
-    return (gram + gram.swapaxes(-1, -2)) / 2
+    return gram
 
 
 def _with_itself(rows):
@@ -226,7 +226,7 @@ def _columns(n):
 
 def by_subtraction(rows, which):
     """|x_i - x_j|^2 for i in `which` and all j, subtracted first: (n, d) -> (len(which), n)."""
-    step = _columns(len(rows))
+    step = _columns(2 * len(rows))  # a block and its differences
 
     def work(columns):
         total = np.zeros((len(which), len(rows)))
@@ -234,8 +234,9 @@ def by_subtraction(rows, which):
             for c in range(columns.start, columns.stop, step):
                 end = min(c + step, columns.stop)
                 block = rows[:, c:end].astype(np.float64, copy=False)
+                difference = scratch("difference", block.shape, np.float64)
                 for line, i in zip(total, which, strict=True):
-                    difference = block - block[i]
+                    np.subtract(block, block[i], out=difference)
                     line += np.einsum("jk,jk->j", difference, difference)
         return total
 
@@ -257,11 +258,11 @@ def products_around_a_row(distances):
     for t in range(trials):
         G, far = gram[t], np.sqrt(distances.table[t])
         # The row of the smallest sum of distances, far ones capped lest they drown the sum.
-        cap = max(1e8 * np.median(far, axis=1).min(), 1e-300)
+        cap = max(1e8 * np.sort(far, axis=1)[:, n // 2].min(), 1e-300)
         c = np.minimum(far, cap).sum(axis=1).argmin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            near = np.sqrt(G[c, c] / NEARBY) <= np.delete(far[c], c)
-            if np.abs(G).max() < 1e200 and near.all():
+            others = np.count_nonzero(far[c] >= np.sqrt(G[c, c] / NEARBY))
+            if others >= n - 1 and np.abs(G).max() < 1e200:
                 products[t] = G - G[c] - G[:, c : c + 1] + G[c, c]
             else:
                 size = np.abs(updates[t]).max(axis=1).astype(np.float64)

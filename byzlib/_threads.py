@@ -68,6 +68,8 @@ def each(work, pieces, n_bytes, products=True):
         try:
             run()
         finally:
+            # Who has not begun by now has nothing left to do.
+            others = [other for other in others if not other.cancel()]
             _finish(others)
     for other in others:
         other.result()

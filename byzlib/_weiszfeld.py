@@ -66,7 +66,10 @@ def drawn_near(products, shrunk):
     typical = _middle(far)[:, None]
     # Where most rows stand in one place, any distance that has a square will do.
     limit = np.where(typical > 0, FAR * np.minimum(typical, 1e100), 1e100)
-    factor = np.where(far > limit, limit / np.where(far > limit, far, 1.0), 1.0)
+    beyond = far > limit
+    if not beyond.any():
+        return products, shrunk
+    factor = np.where(beyond, limit / np.where(beyond, far, 1.0), 1.0)
     return products * factor[:, :, None] * factor[:, None, :], shrunk * factor
 
 
@@ -75,6 +78,8 @@ def lengths_between(products, table, drawn_near):
 
     Such a row is so far from all others that K tells the distance to the last digit.
     """
+    if not drawn_near.any():
+        return np.sqrt(table)
     squares = np.diagonal(products, axis1=-1, axis2=-2)
     with np.errstate(over="ignore", invalid="ignore"):
         seen_in_K = squares[:, :, None] + squares[:, None, :] - 2 * products
@@ -124,48 +129,53 @@ def _optimal_at(products, length, i, away):
     Vardi and Zhang, PNAS 2000: |sum_{x_j != x_i} (x_j - x_i) / |x_j - x_i|| <= number at x_i.
     """
     from_i = products - products[i] - products[:, i : i + 1] + products[i, i]
-    pull = 1.0 / length[away]
-    units = pull[:, None] * from_i[np.ix_(away, away)] * pull
+    pull = np.divide(1.0, length, out=np.zeros(len(length)), where=away)
     # A pull that exceeds the limit by so little moves the median by as little of its size.
-    return units.sum() <= (1 + 1e-12) * (~away).sum() ** 2
+    return pull @ from_i @ pull <= (1 + 1e-12) * np.count_nonzero(~away) ** 2
 
 
 def _descend(products, w, size, tol, max_iter):
     """Newton's method on F(z) = sum_i |z - x_i|, in parts or Weiszfeld's step where that fails."""
-    squares, active = np.diagonal(products, axis1=-1, axis2=-2), np.arange(len(products))
-    last = np.zeros(len(products))  # how far the step before moved, 0 if it was not Newton's
+    result, active, K = w.copy(), np.arange(len(w)), products
+    squares = np.diagonal(K, axis1=-1, axis2=-2)
+    last = np.zeros(len(w))  # how far the step before moved, 0 if it was not Newton's
     for _ in range(max_iter):
-        K, sq, here = products[active], squares[active], w[active]
-        distance, inner = _distances(K, sq, here)
-        newton = new = _moved(here, distance, _newton(K, here, distance, inner))
-        moved, gain = _progress(K, here, new, distance)
+        distance, a = _distances(K, squares, w)
+        pull = 1 / distance
+        newton = new = _moved(w, pull, _newton(K, a, pull))
+        moved, gain = _progress(K, w, new, distance)
         worse = _uphill(gain)
         whole = ~worse
         # Where a whole step of Newton's leads uphill, a part of it does not; else Weiszfeld's.
         for share in (*SHARES, None) if worse.any() else ():
             t, new = np.flatnonzero(worse), new.copy()
             if share is None:
-                new[t] = _moved(here[t], distance[t], 1.0)
+                new[t] = _moved(w[t], pull[t], 1.0)
             else:
-                new[t] = (1 - share) * here[t] + share * newton[t]
-            moved[t], gain = _progress(K[t], here[t], new[t], distance[t])
+                new[t] = (1 - share) * w[t] + share * newton[t]
+            moved[t], gain = _progress(K[t], w[t], new[t], distance[t])
             worse[t] = _uphill(gain)
-        w[active] = new
+        w = new
         # Newton's steps shrink faster and faster: the next one by more than this one has.
-        fast = whole & (moved < SHRINKS * last[active])
-        rest = np.where(fast, moved**2 / np.where(fast, last[active], 1.0), moved)
-        last[active] = np.where(whole, moved, 0.0)
-        going = ~(rest <= tol * size[active])
-        active, moved = active[going], moved[going]
-        if not len(active):
-            return w
+        fast = whole & (moved < SHRINKS * last)
+        rest = np.where(fast, moved**2 / np.where(fast, last, 1.0), moved)
+        last = np.where(whole, moved, 0.0)
+        going = ~(rest <= tol * size)
+        if going.all():
+            continue
+        result[active[~going]] = w[~going]
+        if not going.any():
+            return result
+        state = active, K, squares, w, last, size, moved
+        active, K, squares, w, last, size, moved = (array[going] for array in state)
     warnings.warn(
         f"geometric_median: after {max_iter} steps, max_iter, {len(active)} trials still moved "
-        f"by more than {tol:g} of their size, by up to {(moved / size[active]).max():.1e}",
+        f"by more than {tol:g} of their size, by up to {(moved / size).max():.1e}",
         RuntimeWarning,
         stacklevel=10,  # the line that called the rule
     )
-    return w
+    result[active] = w
+    return result
 
 
 def _uphill(gain):
@@ -174,11 +184,15 @@ def _uphill(gain):
 
 
 def _distances(K, squares, w):
-    """|z - x_i| for z = sum w_i x_i, and z.x_i around the origin of K: (trials, n) each."""
+    """|z - x_i| for z = sum w_i x_i, and a_i = z.x_i - |z|^2 / 2: (trials, n) each.
+
+    Around the origin of K, |z - x_i|^2 = |x_i|^2 - 2 a_i.
+    """
     inner = (K @ w[..., None])[..., 0]
     zz = (w * inner).sum(axis=-1, keepdims=True)
     floor = 1e-30 * (squares + np.abs(zz)) + np.finfo(np.float64).tiny
-    return np.sqrt(np.maximum(squares - 2 * inner + zz, floor)), inner
+    a = inner - zz / 2
+    return np.sqrt(np.maximum(squares - 2 * a, floor)), a
 
 
 def _progress(K, w, new, distance):
@@ -195,27 +209,27 @@ def _progress(K, w, new, distance):
     )
 
 
-def _moved(w, distance, y):
+def _moved(w, pull, y):
     """Weights after z moves by -(1/A) sum_i y_i (z - x_i) / |z - x_i|.
 
-    A = sum_i 1 / |z - x_i|. With y = 1 this is Weiszfeld's step, and w becomes 1 / (A |z - x_i|).
-    Weights are not subtracted from each other, so that the small one of a far row is exact.
+    A is the sum of all `pull`, which is 1 / |z - x_i|. With y = 1 this is Weiszfeld's step, and w
+    becomes pull / A. Weights are not subtracted from each other, so that the small one of a far
+    row is exact.
     """
-    pull = y / distance / (1 / distance).sum(axis=-1, keepdims=True)
-    return w * (1 - pull.sum(axis=-1, keepdims=True)) + pull
+    share = y * pull / pull.sum(axis=-1, keepdims=True)
+    return w * (1 - share.sum(axis=-1, keepdims=True)) + share
 
 
-def _newton(K, w, distance, inner):
+def _newton(K, a, pull):
     """The y of `_moved` that makes it Newton's: y = 1 + (A diag(r) - S)^-1 S 1.
 
-    r_i = |z - x_i|, and S holds the inner products of the unit vectors (z - x_i) / r_i; this is
-    the Hessian A I - sum_i u_i u_i^T / r_i inverted by Woodbury's identity.
+    r_i = |z - x_i| = 1 / pull_i, and S holds the inner products of the unit vectors
+    u_i = (z - x_i) / r_i. It is the Hessian A I - sum_i u_i u_i^T / r_i, inverted by Woodbury's
+    identity.
     """
-    zz = (w * inner).sum(axis=-1)[:, None, None]
-    S = K - inner[:, :, None] - inner[:, None, :] + zz
-    S /= distance[:, :, None]
-    S /= distance[:, None, :]
+    S = K - a[:, :, None] - a[:, None, :]
+    S *= pull[:, :, None]
+    S *= pull[:, None, :]
     M, n = -S, K.shape[-1]
-    A = (1 / distance).sum(axis=-1, keepdims=True)
-    M.reshape(len(M), n * n)[:, :: n + 1] += (1 + 1e-14) * A * distance
+    M.reshape(len(M), n * n)[:, :: n + 1] += (1 + 1e-14) * pull.sum(axis=-1, keepdims=True) / pull
     return 1 + np.linalg.solve(M, S.sum(axis=-1, keepdims=True))[..., 0]

@@ -63,6 +63,8 @@ def _majority(table):
     """
     same = table == 0
     count = same.sum(axis=-1)
+    if 2 * count.max() <= table.shape[-1]:
+        return np.zeros(count.shape)
     most = np.take_along_axis(same, count.argmax(axis=-1)[:, None, None], axis=1)[:, 0]
     return np.where(2 * count.max(axis=-1, keepdims=True) > table.shape[-1], most, 0) / (
         count.max(axis=-1, keepdims=True)
