@@ -91,6 +91,21 @@ def test_after_an_error_the_other_thread_is_waited_for(awake, monkeypatch):
     assert len(done) == 1
 
 
+def test_nobody_waits_for_a_thread_that_has_not_begun():
+    free = threading.Event()
+    rescue = threading.Timer(20, free.set)
+    rescue.start()
+    busy = [_threads._pool().submit(free.wait) for _ in range(_threads.THREADS)]
+    try:
+        assert each(abs, [(-1,), (-2,)], LARGE) == [1, 2]
+        assert not free.is_set()
+    finally:
+        rescue.cancel()
+        free.set()
+        for work in busy:
+            work.result(30)
+
+
 def test_work_without_products_leaves_blas_alone(monkeypatch):
     def refuse():
         raise AssertionError("BLAS was told")
