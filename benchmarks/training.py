@@ -4,13 +4,16 @@ Usage: python -m benchmarks.training [--threads 1 2] [--save FOLDER]
 
 Ten clients, seven of them honest, three flip the sign of the honest average; a 4-128-3 network of
 1,027 parameters, 200 samples a client, full batches. A round is timed without the record of who
-was trusted, which byzfl does not keep, and once with it. byzfl computes in float32, its clients and
-liars are its own, and its parameters after the rounds are compared with byzlib's. Everybody has
-turns in one process, one process for each number of BLAS threads. A whole run, with byzfl at hand,
-renews results/training.csv.
+was trusted, which byzfl does not keep, and once with it. Ten seeds are timed with that network and
+a smaller one, with full batches and with batches of 32, and as the book's tables train them: a
+whole cell of `trials.planted`, each seed with clients and test samples of its own. byzfl computes
+in float32, its clients and liars are its own, and its parameters after the rounds are compared with
+byzlib's. Everybody has turns in one process, one process for each number of BLAS threads. A whole
+run, with byzfl at hand, renews results/training.csv.
 """
 
 import argparse
+import functools
 import importlib.util
 import io
 import itertools
@@ -28,6 +31,8 @@ from byzlib.attacks import sign_flip
 from byzlib.clients import Client
 from byzlib.federated import ByzantineFL
 from byzlib.model import SimpleModel
+from byzlib.trials import ROUNDS as TABLE_ROUNDS
+from byzlib.trials import planted
 
 FOLDER = Path(__file__).parent
 RULES = {"mean": (mean, "Average", {}), "trimmed_mean": (trimmed_mean, "TrMean", {"f": 3})}
@@ -147,17 +152,37 @@ def round_rows(rule, peer):
 def seed_rows(rule, sizes, batch_size):
     """Ten seeds in one stacked run, and one after the other."""
     fl = training(RULES[rule][0], sizes=sizes, batch_size=batch_size)
-    runners = [
-        Runner("stacked", "byzlib", lambda: fl.run(ROUNDS, seeds=10).theta),
-        Runner("ten runs", "byzlib", lambda: [fl.run(ROUNDS, seed).theta for seed in range(10)]),
-    ]
+    of = "-".join(map(str, sizes)) + (f", batches of {batch_size}" if batch_size else "")
+    return side_by_side(
+        lambda: fl.run(ROUNDS, seeds=10).theta,
+        lambda: [fl.run(ROUNDS, seed).theta for seed in range(10)],
+        ROUNDS,
+        {"what": "ten seeds", "rule": rule, "sizes": of},
+    )
+
+
+def cell_rows(rule):
+    """Ten seeds of a cell of the book's tables, its drawing of samples and its test included."""
+    cell = functools.partial(
+        planted, rule=rule.replace("_", " "), attack="sign flip", f=F, rounds=TABLE_ROUNDS
+    )
+    return side_by_side(
+        lambda: cell(range(10))["loss"],
+        lambda: np.concatenate([cell([seed])["loss"] for seed in range(10)]),
+        TABLE_ROUNDS,
+        {"what": "ten seeds", "rule": rule, "sizes": "8-16-3, a cell of the tables"},
+    )
+
+
+def side_by_side(together, apart, rounds, about):
+    """Rows of the stacked run and of the ten, milliseconds a round; their answers are the same."""
+    runners = [Runner("stacked", "byzlib", together), Runner("ten runs", "byzlib", apart)]
     stacked, singles = timed(runners)
     np.testing.assert_allclose(stacked, singles, rtol=0, atol=1e-12)
     rows = [row(runner, runners[0]) for runner in runners]
     for line in rows:
-        line["ms"] /= ROUNDS
-    of = "-".join(map(str, sizes)) + (f", batches of {batch_size}" if batch_size else "")
-    return [{"what": "ten seeds", "rule": rule, "sizes": of} | line for line in rows]
+        line["ms"] /= rounds
+    return [about | line for line in rows]
 
 
 def timed(runners, on_torch=()):
@@ -178,6 +203,7 @@ def measure(peer):
     for rule in RULES:
         for sizes, batch_size in itertools.product([SIZES, (8, 16, 3)], [None, 32]):
             rows += seed_rows(rule, sizes, batch_size)
+        rows += cell_rows(rule)
     return pd.DataFrame(rows)
 
 

@@ -189,7 +189,7 @@ def mean_near_median(updates, count, rows=None):
         )
         result[which, columns] = mean.reshape(start.shape)
 
-    for_each_block(work, updates, most=max(LIGHT_BLOCK, updates.nbytes // 8))
+    for_each_block(work, updates, most=max(LIGHT_BLOCK, updates.nbytes // 10))
     return result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import clock, peers, report, rules
+from benchmarks import clock, peers, report, rules, training
 from byzlib import aggregators
 
 ROOT = Path(__file__).parent.parent
@@ -295,6 +295,24 @@ def test_the_page_shows_the_recorded_results():
         pytest.skip("no whole run is recorded yet")
     page = (report.FOLDER / "README.md").read_text(encoding="utf-8")
     assert page == report.with_table(page, *report.load())
+
+
+def test_training_is_timed_without_any_peer(monkeypatch):
+    for name, value in {"ROUNDS": 2, "TABLE_ROUNDS": 2, "TURNS": 1}.items():
+        monkeypatch.setattr(training, name, value)
+    rows = training.round_rows("mean", peer=False)
+    rows += training.seed_rows("trimmed_mean", (4, 5, 3), 8) + training.cell_rows("mean")
+    table = pd.DataFrame(rows)
+    assert list(table.what) == ["a round"] * 3 + ["ten seeds"] * 4
+    assert list(table.who[3:]) == ["stacked", "ten runs"] * 2
+    assert list(table.sizes[3::2]) == ["4-5-3, batches of 8", "8-16-3, a cell of the tables"]
+    assert (table.ms > 0).all() and (table.ratio[[0, 3, 5]] == 1).all()
+
+
+def test_stacked_seeds_that_learn_something_else_are_not_timed_in_silence(monkeypatch):
+    monkeypatch.setattr(training, "TURNS", 1)
+    with pytest.raises(AssertionError):
+        training.side_by_side(lambda: np.ones(3), lambda: np.ones(3) + 1e-9, 1, {})
 
 
 @pytest.mark.parametrize(
