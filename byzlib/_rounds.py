@@ -189,8 +189,11 @@ class Training:
             rng.integers(0, own[:, None], size=(len(own), size))
             for rng, own in zip(self.rngs, counts, strict=True)
         ]
-        place = (*(index[..., None] for index in place), np.stack(draws)[:, self.heard])
-        return self.X[place], self.y[place], None
+        # All samples as one list of rows, which is quicker to pick from than an array of lists.
+        *lead, m, p = self.X.shape
+        first = np.arange(0, self.y.size, m).reshape(lead)[place]
+        rows = first[..., None] + np.stack(draws)[:, self.heard]
+        return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
 
     def _with_lies(self, answers, asked, lies, t):
         """Updates as the server receives them, (S, k, d), and the mean of the honest ones, (S, d).
