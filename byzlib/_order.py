@@ -189,7 +189,7 @@ def mean_near_median(updates, count, rows=None):
         )
         result[which, columns] = mean.reshape(start.shape)
 
-    for_each_block(work, updates, most=max(LIGHT_BLOCK, updates.nbytes // 10))
+    for_each_block(work, updates, most=max(LIGHT_BLOCK, updates.nbytes // 11))
     return result
 
 
@@ -201,11 +201,36 @@ def _near_median(block, count):
     """Sorted columns (trials, columns, n), where the values nearest the median start, and tame?"""
     ordered, tame = _sorted_columns(block)
     n = ordered.shape[-1]
-    with np.errstate(over="ignore"):
-        middle = (ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2)[..., None]
-        # They stand side by side; the window moves right while that brings it nearer.
-        nearer = middle - ordered[..., : n - count] > ordered[..., count:] - middle
+    middle = ordered[..., (n - 1) // 2, None], ordered[..., n // 2, None]
+    # They stand side by side. The window moves right while its first value is farther from the
+    # median than the first one behind it, that is, while these add up to less than the middle two.
+    nearer = _sum_is_less((ordered[..., : n - count], ordered[..., count:]), middle)
     return ordered, nearer.sum(axis=-1), tame
+
+
+def _sum_is_less(pair, other):
+    """Is a + b < c + d, as exact arithmetic has it? Arrays that broadcast.
+
+    Rounding can make two sums equal, but cannot turn them round; of equal ones, what the rounding
+    took away decides (Knuth, The Art of Computer Programming 2, section 4.2.2, theorem B).
+    """
+    (left, lost), (right, also_lost) = _half_sum(*pair), _half_sum(*other)
+    less, equal = left < right, np.nonzero(left == right)
+    if equal[0].size:
+        less[equal] = lost(less.shape, equal) < also_lost(less.shape, equal)
+    return less
+
+
+def _half_sum(a, b):
+    """a/2 + b/2, which does not overflow, and what rounding took of it: a function of places."""
+
+    def lost(shape, places):
+        p, q = (np.broadcast_to(x, shape)[places] * 0.5 for x in (a, b))
+        total = p + q
+        of_q = total - p
+        return (p - (total - of_q)) + (q - of_q)
+
+    return a * 0.5 + b * 0.5, lost
 
 
 def share_of_ranks(updates, low, high):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from byzlib import _contract, _distances, _order
 from byzlib._distances import dictionary_order, share_of_lowest, squared_distances
 from byzlib._order import mean_near_median, mean_of_ranks, share_near_median, share_of_ranks
+from tests import reference
 
 DTYPES = [np.float32, np.float64]
 
@@ -102,6 +103,22 @@ def test_the_values_nearest_the_median():
     even = np.array([0, 1, 3, 9.0])[None, :, None]  # median 2
     assert mean_near_median(even, 2) == 2
     assert mean_near_median(even, 1) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [4, 5, 8, 9])
+def test_the_nearest_values_are_those_of_exact_arithmetic(dtype, n):
+    """The smallest and the largest are equally far from the median, or nearly so."""
+    rng, columns = np.random.default_rng(n), 300
+    x = rng.uniform(-1, 1, (n, columns)).astype(dtype) * dtype(0.1) + dtype(1.3)
+    x[0] = 1.3 - rng.uniform(0.2, 0.4, columns)
+    x[-1] = 2
+    x[-1] = 2 * np.median(x.astype(float), axis=0) - x[0]
+    x[-1] += np.spacing(x[-1]) * rng.integers(-1, 2, columns).astype(dtype)
+    for count in range(1, n):
+        wanted = reference.mean_near_median(x.tolist(), count)
+        found = mean_near_median(rng.permuted(x, axis=0)[None], count)[0]
+        np.testing.assert_allclose(found, wanted, rtol=4 * np.finfo(dtype).eps)
 
 
 @settings(max_examples=60)
