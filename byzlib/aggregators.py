@@ -258,7 +258,9 @@ def minimum_diameter_average(updates, f):
     """MDA: the mean of the n - f updates that lie closest together.
 
     F(x) = mean of S, |S| = n - f, with the smallest max_{i, j in S} |x_i - x_j|; among equal ones
-    the smallest sum of squared distances, then the first in the dictionary.
+    the smallest sum of squared distances, then the first in the dictionary. Distances of float32
+    rows come from rounded products: of two that agree in three digits at least, mostly six,
+    rounding may choose.
 
     Parameters
     ----------

@@ -19,7 +19,8 @@ def nearest_neighbor_mixing(updates, f):
     """Each update becomes the mean of the n - f updates nearest to it, itself included.
 
     y_i = 1 / (n - f) * sum of the n - f rows x_j with the smallest |x_i - x_j|. Equal distances go
-    to the vector that comes first in the dictionary.
+    to the vector that comes first in the dictionary. Distances of float32 rows come from rounded
+    products: of two that agree in three digits at least, mostly six, rounding may choose.
 
     Parameters
     ----------
