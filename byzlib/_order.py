@@ -212,25 +212,30 @@ def _sum_is_less(pair, other):
     """Is a + b < c + d, as exact arithmetic has it? Arrays that broadcast.
 
     Rounding can make two sums equal, but cannot turn them round; of equal ones, what the rounding
-    took away decides (Knuth, The Art of Computer Programming 2, section 4.2.2, theorem B).
+    took away decides. Those that overflow are added again by halves.
     """
-    (left, lost), (right, also_lost) = _half_sum(*pair), _half_sum(*other)
+    with np.errstate(over="ignore"):
+        left, right = pair[0] + pair[1], other[0] + other[1]
     less, equal = left < right, np.nonzero(left == right)
     if equal[0].size:
-        less[equal] = lost(less.shape, equal) < also_lost(less.shape, equal)
+        scale = np.where(np.isinf(left[equal]), 0.5, 1.0).astype(left.dtype)
+
+        def exact(terms):
+            return _two_sum(*(np.broadcast_to(x, less.shape)[equal] * scale for x in terms))
+
+        (left, lost), (right, also_lost) = exact(pair), exact(other)
+        less[equal] = (left < right) | (left == right) & (lost < also_lost)
     return less
 
 
-def _half_sum(a, b):
-    """a/2 + b/2, which does not overflow, and what rounding took of it: a function of places."""
+def _two_sum(a, b):
+    """a + b as rounded, and what the rounding took away, exactly.
 
-    def lost(shape, places):
-        p, q = (np.broadcast_to(x, shape)[places] * 0.5 for x in (a, b))
-        total = p + q
-        of_q = total - p
-        return (p - (total - of_q)) + (q - of_q)
-
-    return a * 0.5 + b * 0.5, lost
+    Source: Knuth, The Art of Computer Programming 2, section 4.2.2, theorem B.
+    """
+    total = a + b
+    of_b = total - a
+    return total, (a - (total - of_b)) + (b - of_b)
 
 
 def share_of_ranks(updates, low, high):

@@ -121,6 +121,19 @@ def test_the_nearest_values_are_those_of_exact_arithmetic(dtype, n):
         np.testing.assert_allclose(found, wanted, rtol=4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_nearest_values_at_either_end_of_the_range(dtype):
+    """Whole numbers of the smallest step there is, and values whose sums overflow."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 40, (6, 300)) * np.finfo(dtype).smallest_subnormal
+    large = np.finfo(dtype).max * rng.uniform(0.6, 1, (6, 300)).astype(dtype)
+    for x, one_step in (small, np.finfo(dtype).smallest_subnormal), (large, 0):
+        found = mean_near_median(x.astype(dtype)[None], 4)[0]
+        wanted = reference.mean_near_median(x.astype(dtype).tolist(), 4)
+        # Among the smallest numbers the mean itself is rounded to one of them.
+        np.testing.assert_allclose(found, wanted, rtol=4 * np.finfo(dtype).eps, atol=one_step)
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 12))
 def test_shares_of_equal_values_are_equal(seed, n):
