@@ -7,7 +7,7 @@ round and no labels; which score is alarming is found on rounds known to be clea
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from byzlib._contract import as_updates
 
@@ -145,9 +145,11 @@ def auc(attacked, clean, level=0.95):
     both = np.concatenate(
         [np.broadcast_to(attacked, (*lead, k)), np.broadcast_to(clean, (*lead, m))], axis=-1
     )
-    ranks = stats.rankdata(both, axis=-1)[..., :k].sum(axis=-1)
+    from scipy.stats import rankdata  # takes a second to import
+
+    ranks = rankdata(both, axis=-1)[..., :k].sum(axis=-1)
     area = (ranks - k * (k + 1) / 2) / (k * m)
-    z = stats.norm.ppf((1 + level) / 2)
+    z = ndtri((1 + level) / 2)
 
     def edge(inside, outside):
         """The last A from the area toward the outside that the area does not contradict."""

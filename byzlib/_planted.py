@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from byzlib._contract import as_count, as_generator
@@ -71,6 +69,9 @@ def planted_signal_accuracy(r2, p_flat, balanced=False):
     balanced : bool
         Return the mean of that classifier's three recalls instead.
     """
+    from scipy.integrate import quad  # the two take a second to import
+    from scipy.optimize import brentq
+
     tau = _threshold(r2, p_flat)
     rho, rest = np.sqrt(r2), np.sqrt(1 - r2)
 

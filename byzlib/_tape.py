@@ -7,9 +7,9 @@ public candles of Bybit's linear contracts, which `byzlib.datasets.facts` holds 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-from scipy.signal import lfilter
 
 STEPS = 8  # sub-steps of a candle; highs and lows between them are drawn exactly
 
@@ -154,8 +154,15 @@ def _ar_sum(shocks, parts):
     for shock, (coefficient, sd) in zip(shocks, parts, strict=True):
         scaled = sd * np.sqrt(1 - coefficient**2) * shock
         scaled[0] = sd * shock[0]
-        total = total + lfilter([1.0], [1.0, -coefficient], scaled)
+        total = total + _recursion(coefficient, scaled)
     return total
+
+
+def _recursion(coefficient, pushes, before=0.0):
+    """x[t] = coefficient x[t-1] + pushes[t], with x[-1] = before; (n,) to (n,)."""
+    coefficient = float(coefficient)
+    path = accumulate(pushes.tolist(), lambda x, push: coefficient * x + push, initial=before)
+    return np.fromiter(path, float, len(pushes) + 1)[1:]
 
 
 def _directed(after, scale, symbol, script):
@@ -171,11 +178,9 @@ def _remember(z, memory):
     """x[t] = memory[t] x[t-1] + sqrt(1 - memory[t]^2) z[t]: an AR(1) of variance 1."""
     out, before = [], 0.0
     for start, part in _pieces(memory):
-        ahead = [memory[start] * before]
         own = np.sqrt(1 - memory[start] ** 2)
-        x, _ = lfilter([own], [1.0, -memory[start]], z[part], zi=ahead)
-        out.append(x)
-        before = x[-1]
+        out.append(_recursion(memory[start], own * z[part], before))
+        before = out[-1][-1]
     return np.concatenate(out)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from byzlib._contract import as_count, as_generator, as_positive
 
@@ -149,6 +148,8 @@ def label_shares(clients):
     the total variation distance between the client's shares and those of all samples together
     (0 for equal shares, toward 1 for a client that holds only what nobody else does).
     """
+    import pandas as pd  # training does not need it
+
     classes = np.unique(np.concatenate([client.y for client in clients]))
     counts = np.array([[(client.y == k).sum() for k in classes] for client in clients])
     shares = counts / counts.sum(axis=1, keepdims=True)

@@ -1,9 +1,9 @@
 """What happened in a training: measurements by round, the end, and who was trusted."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 
 @dataclass
@@ -12,8 +12,8 @@ class History:
 
     Attributes
     ----------
-    table : DataFrame with columns round, metric, value, and seed for a stack: tidy, one row a
-        measurement. A run that diverged has no rows from that round on.
+    columns : dict of (k,) arrays round, metric, value, and run (the place of its seed) for a stack:
+        a measurement a place. A run that diverged has none from that round on.
     theta : (d,) array, the parameters at the end; (S, d) for a stack of S seeds
     trust : (rounds, n) array, how much each client counted in each round; NaN where the rule does
         not say or the client was not asked; (S, rounds, n) for a stack
@@ -23,12 +23,23 @@ class History:
     seeds : tuple of the seeds of a stack, None for a single run
     """
 
-    table: pd.DataFrame
+    columns: dict
     theta: np.ndarray
     trust: np.ndarray
     diverged_at: object = None
     reason: object = None
     seeds: tuple | None = None
+
+    @cached_property
+    def table(self):
+        """All measurements, tidy: a DataFrame with columns round, metric, value, and seed."""
+        import pandas as pd  # a second, which who asks for `final` alone need not wait
+
+        table = pd.DataFrame(self.columns)
+        if self.seeds is None:
+            return table
+        seed = np.array([*self.seeds, None], dtype=object)[:-1][table.pop("run")]
+        return table.assign(seed=pd.Series(seed, dtype=object).infer_objects())
 
     def __len__(self):
         """How many runs there are."""
@@ -38,33 +49,35 @@ class History:
         """The k-th run of a stack, as the History of a single run."""
         if self.seeds is None:
             raise TypeError("a single run cannot be indexed; only a History of several seeds can")
-        mine = self.table[self.table["seed"] == self.seeds[k]].drop(columns="seed")
-        return History(
-            mine.reset_index(drop=True),
-            self.theta[k],
-            self.trust[k],
-            self.diverged_at[k],
-            self.reason[k],
-        )
+        mine = self.columns["run"] == range(len(self))[k]
+        columns = {name: column[mine] for name, column in self.columns.items() if name != "run"}
+        return History(columns, self.theta[k], self.trust[k], self.diverged_at[k], self.reason[k])
 
     def curve(self, metric):
         """One metric by round: a Series, or a DataFrame with one column a seed.
 
         KeyError names the metrics there are. A diverged run's column is NaN from its round on.
         """
-        rows = self.table[self.table["metric"] == metric]
-        if rows.empty:
-            raise KeyError(f"no metric {metric!r}; there are {sorted(set(self.table['metric']))}")
+        rows = self.table[self._of(metric)]
         if self.seeds is None:
             return rows.set_index("round")["value"].rename(metric)
         wide = rows.pivot(index="round", columns="seed", values="value")
-        return wide.reindex(columns=pd.Index(self.seeds, name="seed"))
+        return wide.reindex(columns=list(self.seeds)).rename_axis(columns="seed")
 
     def final(self, metric):
         """The last value of a metric, NaN for a run that diverged; (S,) for a stack."""
         if self.seeds is not None:
             return np.array([self[k].final(metric) for k in range(len(self))])
-        return float("nan") if self.diverged_at is not None else float(self.curve(metric).iloc[-1])
+        if self.diverged_at is not None:
+            return float("nan")
+        return float(self.columns["value"][self._of(metric)][-1])
+
+    def _of(self, metric):
+        """Where the measurements of a metric stand."""
+        here = self.columns["metric"] == metric
+        if not here.any():
+            raise KeyError(f"no metric {metric!r}; there are {sorted(set(self.columns['metric']))}")
+        return here
 
 
 class Recorder:
@@ -89,16 +102,11 @@ class Recorder:
     def history(self, theta, single):
         """Everything as a `History`; of one run when `single`."""
         sizes = [len(runs) for _, _, runs, _ in self._rows]
-        table = pd.DataFrame(
-            {
-                "round": np.repeat([row[0] for row in self._rows], sizes).astype(int),
-                "metric": np.repeat([row[1] for row in self._rows], sizes).astype(object),
-                "value": np.concatenate([np.empty(0), *(row[3] for row in self._rows)]),
-            }
-        )
-        if single:
-            return History(table, theta[0], self.trust[0], self.diverged_at[0], self.reason[0])
-        runs = np.concatenate([np.empty(0, int), *(row[2] for row in self._rows)])
-        seed = np.array([*self._seeds, None], dtype=object)[:-1][runs]
-        table["seed"] = pd.Series(seed, dtype=object).infer_objects()
-        return History(table, theta, self.trust, self.diverged_at, self.reason, self._seeds)
+        columns = {
+            "round": np.repeat([row[0] for row in self._rows], sizes).astype(int),
+            "metric": np.repeat([row[1] for row in self._rows], sizes).astype(object),
+            "value": np.concatenate([np.empty(0), *(row[3] for row in self._rows)]),
+            "run": np.concatenate([np.empty(0, int), *(row[2] for row in self._rows)]),
+        }
+        stack = History(columns, theta, self.trust, self.diverged_at, self.reason, self._seeds)
+        return stack[0] if single else stack

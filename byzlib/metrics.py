@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtr, stdtrit
 
 from byzlib._contract import as_count, as_generator
 
@@ -81,7 +81,7 @@ def t_interval(values, level=0.95):
     """
     values = _runs(values, level, "t_interval")
     error = values.std(ddof=1) / np.sqrt(len(values))
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
+    half = stdtrit(len(values) - 1, (1 + level) / 2) * error
     centre = values.mean()
     return Interval(float(centre), float(centre - half), float(centre + half))
 
@@ -115,10 +115,10 @@ def paired_difference(a, b, level=0.95):
         raise ValueError(f"paired_difference needs equally many seeds; got {a.shape}, {b.shape}")
     difference = a - b
     interval = t_interval(difference, level)
-    spread = stats.sem(difference)
+    spread = difference.std(ddof=1) / np.sqrt(len(difference))
     if spread == 0:
         return PairedDifference(interval, 1.0 if interval.mean == 0 else 0.0)
-    p_value = 2 * stats.t.sf(abs(interval.mean) / spread, len(difference) - 1)
+    p_value = 2 * stdtr(len(difference) - 1, -abs(interval.mean) / spread)
     return PairedDifference(interval, float(p_value))
 
 
@@ -151,7 +151,9 @@ def bootstrap_interval(values, level=0.95, rng=0, draws=9999):
     if np.ptp(values) == 0:
         return Interval(centre, centre, centre)
     rng = as_generator(rng, "bootstrap_interval")
-    low, high = stats.bootstrap(
+    from scipy.stats import bootstrap  # takes a second to import, and few ask for it
+
+    low, high = bootstrap(
         (values,), np.mean, confidence_level=level, n_resamples=draws, rng=rng
     ).confidence_interval
     return Interval(centre, float(low), float(high))
@@ -312,7 +314,7 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
     for k in range(1, lags + 1):
         variance += 2 * (1 - k / (lags + 1)) * (pull[..., k:] * pull[..., :-k]).sum(axis=-1) / T
     year = np.sqrt(bars_per_year)
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(np.maximum(variance, 0) / T)
+    half = ndtri((1 + level) / 2) * np.sqrt(np.maximum(variance, 0) / T)
     return Interval(*(year * value[()] for value in (ratio, ratio - half, ratio + half)))
 
 

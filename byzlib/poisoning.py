@@ -6,7 +6,6 @@ body, and turnover / volume, the average price paid, lies between them if it did
 """
 
 import numpy as np
-import pandas as pd
 
 from byzlib._contract import as_count, as_generator
 
@@ -242,6 +241,8 @@ def _range(pair, least, name, caller):
 
 def _candles(candles, caller):
     """The six columns as new float arrays, or one sentence on what is wrong with them."""
+    import pandas as pd  # who poisons labels alone need not wait for it
+
     if not isinstance(candles, pd.DataFrame):
         raise TypeError(f"{caller} needs candles as a DataFrame; got {type(candles).__name__}")
     if missing := [name for name in COLUMNS if name not in candles.columns]:
