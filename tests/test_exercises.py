@@ -1,16 +1,15 @@
 """The students' exercises: derived, failing exactly where they should, never written over."""
 
-import asyncio
 import copy
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from notebooks.derive import derive, student
 from notebooks.execute import exercises
+from tests.player import play
 
 ROOT = Path(__file__).parent.parent
 SOURCES = exercises(ROOT)
@@ -42,14 +41,8 @@ def test_student_fails_exactly_at_the_exercises(path, tmp_path):
     # With the solutions back in place it is the source, which nbval runs like any chapter.
     assert [c.source for c in put_back(blank, solved).cells] == [c.source for c in solved.cells]
 
-    client = NotebookClient(
-        copy.deepcopy(blank),
-        allow_errors=True,
-        resources={"metadata": {"path": str(tmp_path)}},
-        extra_arguments=["--IPKernelApp.log_level=40"],
-    )
-    code = [cell for cell in asyncio.run(client.async_execute()).cells if cell.cell_type == "code"]
-    errors = [[o.ename for o in cell.outputs if o.output_type == "error"] for cell in code]
+    code = [cell for cell in blank.cells if cell.cell_type == "code"]
+    errors = [[cell.error.split(":")[0]] if cell.error else [] for cell in play(blank, tmp_path)]
     for i, cell in enumerate(code):
         if is_exercise(cell):  # it, or the checker in the next cell, says what is missing
             first = next((names for names in errors[i : i + 2] if names), None)
