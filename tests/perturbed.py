@@ -1,7 +1,9 @@
-"""Random numbers that are moved, or drawn from other seeds: `install` changes NumPy in this process.
+"""Random numbers that are moved a little, or drawn from other seeds.
 
-A stored digit may depend on the experiment alone. Moving every float by a rounding error shows
-numbers that hang on rounding; shifting every seed shows claims that hang on luck.
+`install` changes what `numpy.random.default_rng` hands out in this process.
+
+A stored digit may depend on the experiment alone: moving every float by a rounding error shows
+numbers that hang on rounding, shifting every seed shows claims that hang on luck.
 """
 
 import numpy as np
@@ -11,7 +13,8 @@ FLOATS = [
     "random", "standard_normal", "normal", "uniform", "standard_t", "exponential",
     "standard_exponential", "gamma", "standard_gamma", "beta", "chisquare", "dirichlet", "laplace",
     "logistic", "lognormal", "multivariate_normal", "pareto", "rayleigh", "standard_cauchy",
-    "triangular", "vonmises", "weibull", "f", "gumbel", "power", "wald",
+    "triangular", "vonmises", "weibull", "f", "gumbel", "power", "wald", "noncentral_chisquare",
+    "noncentral_f",
 ]  # fmt: skip
 
 
@@ -58,17 +61,11 @@ def shifted(seed, shift):
 
 
 def install(jitter=0.0, shift=0):
-    """From now on `numpy.random.default_rng` hands out such generators, in this process."""
+    """From now on generators have their floats moved, or their seeds shifted, in this process."""
+    Jittered.relative = jitter
 
     def default_rng(seed=None):
         rng = SEEDED(shifted(seed, shift))
-        return type(rng)(rng.bit_generator) if not jitter else _with(rng, jitter)
+        return Jittered(rng.bit_generator) if jitter and not isinstance(rng, Jittered) else rng
 
     np.random.default_rng = default_rng
-
-
-def _with(rng, jitter):
-    if isinstance(rng, Jittered):
-        return rng
-    kind = type("Jittered", (Jittered,), {"relative": jitter})
-    return kind(rng.bit_generator)

@@ -127,7 +127,7 @@ def _test_fails(folder, tests):
     import pytest
 
     os.chdir(folder)
-    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    status = pytest.main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *tests])
     if status not in (0, 1, 2):  # 2: the error shows already while the test is read
         raise RuntimeError(f"pytest ended with {status} on {tests}")
     return status != 0

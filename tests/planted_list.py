@@ -427,8 +427,8 @@ ERRORS = [
     Planted(
         "the interval is at the 90 % level",
         "metrics.py",
-        "half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error",
-        "half = stats.t.ppf(level, len(values) - 1) * error",
+        "half = stdtrit(len(values) - 1, (1 + level) / 2) * error",
+        "half = stdtrit(len(values) - 1, level) * error",
         "01 06",
         "test_metrics.py::test_t_interval_by_hand",
     ),

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-LOWEST = ROOT / ".venv-lowest"
+LOWEST = Path(f"{sys.prefix}-lowest")  # beside the environment that runs this
 DRAWN = "one-draw"
 KERNELS = [
     "Prescott", "Core2", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake",
     "Sapphirerapids", "ARMV8", "NeoverseN1", "NeoverseV1", "NeoverseN2", "VORTEX",
 ]  # fmt: skip
-HEAVY = ["numpy", "pandas", "matplotlib.pyplot", "scipy.stats", "scipy.optimize", "IPython"]
+HEAVY = ["pandas", "matplotlib.pyplot", "scipy.special", "tests.player"]
 
 
 class Variant(NamedTuple):
@@ -68,7 +68,7 @@ def interpreter():
 
 
 def blas_kernels():
-    """The kernel types that OpenBLAS really runs here, one name for each, and what became of others."""
+    """The kernel types that OpenBLAS really runs here, and a word on each of the others."""
     look = (
         "import numpy as np; from threadpoolctl import threadpool_info as info;"
         "a = np.random.default_rng(0).normal(size=(60, 60)); np.linalg.solve(a @ a, a);"
@@ -105,7 +105,7 @@ def set_up_lowest():
     wanted = (ROOT / "pyproject.toml").read_text()
     if ready.exists() and ready.read_text() == wanted:
         return
-    print("Making .venv-lowest, once", file=sys.stderr)
+    print(f"Making {LOWEST.name}, once", file=sys.stderr)
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--clear", "-p", sys.executable, LOWEST], check=True)
     lowest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
@@ -167,14 +167,17 @@ def run(variant, paths):
         "PYTHONPATH": str(ROOT),
     }
     order = json.dumps([variant._asdict(), list(map(str, paths))])
-    done = subprocess.run(
-        [variant.python, "-m", "tests.portable", "--play"],
-        input=order,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | plain | variant.environment,
-    )
+    try:
+        done = subprocess.run(
+            [variant.python, "-m", "tests.portable", "--play"],
+            input=order,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | plain | variant.environment,
+        )
+    except OSError as error:
+        return 0, 0, [f"{variant.name} could not be run: {error}"]
     if done.returncode:
         return 0, 0, [f"{variant.name} could not be run: {done.stderr.strip()[-600:]}"]
     return json.loads(done.stdout.splitlines()[-1])

@@ -37,6 +37,7 @@ def table():
 # --- a run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_byzlib_and_numpy_alone_make_a_table(table):
     assert list(table.columns) == list(report.COLUMNS)
     assert set(table.who) == {
@@ -297,6 +298,7 @@ def test_the_page_shows_the_recorded_results():
     assert page == report.with_table(page, *report.load())
 
 
+@pytest.mark.slow
 def test_training_is_timed_without_any_peer(monkeypatch):
     for name, value in {"ROUNDS": 2, "TABLE_ROUNDS": 2, "TURNS": 1}.items():
         monkeypatch.setattr(training, name, value)

@@ -343,6 +343,7 @@ def test_fault_89_two_processes_fill_one_file(file):
         assert store.db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", [0, 1, 3])
 def test_fault_90_killed_at_any_moment_it_holds_whole_pages(file, pages):
     served, pause = made_up(5001), 0.002 * pages

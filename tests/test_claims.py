@@ -47,6 +47,7 @@ def test_those_who_should_notice_exist(error):
     assert error.tests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SAMPLE)
 def test_a_planted_error_is_noticed(what, tree):
     (error,) = [error for error in ERRORS if error.what == what]
@@ -54,6 +55,7 @@ def test_a_planted_error_is_noticed(what, tree):
         assert machine.fails(tree, SAMPLE[what])
 
 
+@pytest.mark.slow
 def test_without_an_error_nobody_complains(tree):
     assert not machine.fails(tree, *SAMPLE.values())
 

@@ -302,6 +302,7 @@ def test_a_cell_on_disk_has_readable_code(tmp_path):
 # --- scale-out ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None,
     reason="dask[distributed] is not installed: pip install 'dask[distributed]'",
