@@ -1,20 +1,44 @@
 # The book, its tests and its exercises; `make help` lists what can be made.
 # Every target sets the environment up first, in .venv, and finds it ready the next time.
+# Where this folder cannot be written: make book VENV=/another/place BUILD=/another/place/site
 
 PYTHON ?= python3
+VENV := .venv
+BUILD := _build
+# What is asked for is typed after make; a shell may mean something else by such a name.
+$(foreach name,ONLY VARIANTS SIZES FRESH,$(eval $(name) :=))
 
-PY := .venv/bin/python
-READY := .venv/.ready
+ifneq ($(words $(VENV))$(findstring ~,$(VENV)),1)
+  $(error VENV names one folder, without a blank or a ~ in it; got "$(VENV)")
+endif
+
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PLACE := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test test-claims lab notebooks exercises table matrix bench
+.PHONY: help setup book test test-all test-portable test-claims style lab notebooks exercises
+.PHONY: table matrix bench writable
 
-# What a reader's shell holds must not change what the chapters print.
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX MPLBACKEND MATPLOTLIBRC
-export IPYTHONDIR := $(CURDIR)/.venv/ipython
-export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+# What a reader's shell holds must not change what is installed, tested, and printed.
+unexport $(filter PYTHON% PYTEST_%,$(.VARIABLES))
+unexport VIRTUAL_ENV CONDA_PREFIX MPLBACKEND MATPLOTLIBRC JUPYTER_PATH
+unexport $(addprefix PIP_,CONSTRAINT DRY_RUN NO_BINARY NO_DEPS ONLY_BINARY PLATFORM PREFIX PYTHON)
+unexport $(addprefix PIP_,REQUIRE_HASHES REQUIRE_VIRTUALENV REQUIREMENT ROOT TARGET USER)
+unexport $(addprefix UV_,CONSTRAINT NO_BINARY NO_BUILD ONLY_BINARY OVERRIDE PRERELEASE PYTHON)
+unexport $(addprefix UV_,REQUIRE_HASHES RESOLUTION SYSTEM_PYTHON)
+export PYTHONUTF8 := 1
+export IPYTHONDIR := $(PLACE)/ipython
+export MPLCONFIGDIR := $(PLACE)/matplotlib
+export RUFF_CACHE_DIR := $(PLACE)/ruff
+export JUPYTER_RUNTIME_DIR := $(PLACE)/runtime
 export JUPYTER_PREFER_ENV_PATH := 1
+export DIST_EXTRA_CONFIG := $(PLACE)/setup.cfg
+# In a container one may be a user without a home, or with one that cannot be written.
+ifeq ($(shell test -d "$$HOME" -a -w "$$HOME" && echo home),)
+  export HOME := $(PLACE)/home
+endif
 # One thread in linear algebra: two chapters run side by side, and sums are added in one order.
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
@@ -33,23 +57,34 @@ endif
 
 # Progress bars for people; a log gets errors only.
 QUIET := $(shell test -t 2 || echo --quiet)
+UV = $(PY) -m uv pip install $(QUIET) -p $(VENV) -c constraints.txt -e
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## make the environment in .venv (every other target does so too)
-	@echo "The environment stands in .venv"
+setup: $(READY) ## make the environment in .venv, as every other target does (VENV=/another/place)
+	@echo "The environment stands in $(VENV)"
 
 book: $(READY) ## execute every chapter and build the reading site
-	@$(PY) -m notebooks.pages
+	@$(PY) -m notebooks.pages "$(BUILD)"
 
-test: $(READY) ## check style, library, book and every output of every chapter
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+test: style ## check style, library, book and every output of every chapter
+	@$(PYTEST)
+
+test-all: style ## the same with all that is slow and seldom fails, and the planted errors
+	@$(PYTEST) -m ""
+	@$(PY) -m tests.planted_errors
+
+test-portable: $(READY) ## play the book as other machines and seeds would (ONLY=07 VARIANTS=jitter)
+	@$(PY) -m tests.portable $(if $(ONLY),--only $(ONLY)) $(if $(VARIANTS),--variants $(VARIANTS))
+
+style: $(READY)
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet . || \
-	  { echo "Some files are not in one style: .venv/bin/ruff format ." >&2; exit 1; }
-	@$(PY) -m pytest -n 2 --dist loadfile
+	  { echo "Some files are not in one style: $(VENV)/bin/ruff format ." >&2; exit 1; }
 
 test-claims: $(READY) ## plant errors in a copy of the library and see that each turns something red
 	@$(PY) -m tests.planted_errors $(ONLY)
@@ -76,22 +111,32 @@ bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x
 	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
 	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.market)
 
-$(READY): pyproject.toml constraints.txt
+writable:
+	@mkdir -p $(VENV) 2>/dev/null && test -w $(VENV) || { \
+	  echo "$(PLACE) cannot be written; name another place: make $(MAKECMDGOALS)" \
+	    "VENV=/another/place$(if $(filter book,$(MAKECMDGOALS)), BUILD=/another/place/site)" >&2; \
+	  exit 1; }
+	@test $(VENV) = .venv || test -z "$$(ls -A $(VENV))" || grep -qs byzlib $(VENV)/pyvenv.cfg || { \
+	  echo "$(PLACE) holds something else; VENV names an empty folder, or a new one" >&2; exit 1; }
+
+$(READY): pyproject.toml constraints.txt | writable
 	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
 	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "byzlib needs Python 3.11 or newer, and $(PYTHON) is not;" \
 	      "name another one: make PYTHON=python3.12" >&2; exit 1; }; \
-	  echo "Making .venv and installing the book's packages, once" >&2; \
-	  "$(PYTHON)" -m venv --clear .venv >/dev/null 2>&1 || { \
-	    "$(PYTHON)" -m venv --clear --without-pip .venv && \
-	    "$(PYTHON)" -m pip --python .venv/bin/python install --quiet pip; }; }
+	  echo "Making $(VENV) and installing the book's packages, once" >&2; \
+	  "$(PYTHON)" -m venv --clear --prompt byzlib $(VENV) >/dev/null 2>&1 || { \
+	    "$(PYTHON)" -m venv --clear --prompt byzlib --without-pip $(VENV) && \
+	    "$(PYTHON)" -m pip --python $(PY) install --quiet pip; }; }
+	@echo '*' > $(VENV)/.gitignore
+# What setuptools notes of byzlib goes there too, and not into this folder.
+	@printf '[egg_info]\negg_base = %s\n' "$${DIST_EXTRA_CONFIG%/*}" > "$$DIST_EXTRA_CONFIG"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 # uv takes seconds; pip, slower, also knows the settings that a company gave it alone.
-	@$(PY) -m uv pip install $(QUIET) -p .venv -c constraints.txt -e '.[book,test]' || { \
+	@$(UV) '.[book,test]' || { \
 	  echo "uv did not manage; trying pip" >&2; \
 	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'; }
-	@$(CHECK) || { echo "Repairing .venv" >&2; \
-	  $(PY) -m uv pip install $(QUIET) -p .venv -c constraints.txt --reinstall -e '.[book,test]'; }
-	@$(CHECK) || { echo ".venv is broken: delete it and try again" >&2; exit 1; }
+	@$(CHECK) || { echo "Repairing $(VENV)" >&2; $(UV) '.[book,test]' --reinstall; }
+	@$(CHECK) || { echo "$(VENV) is broken: delete it and try again" >&2; exit 1; }
 	@$(PY) -W ignore -c 'import matplotlib.pyplot' 2>/dev/null
 	@touch $@

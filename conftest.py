@@ -9,14 +9,52 @@ import functools
 import importlib.metadata
 import io
 import json
+import os
 import re
+import signal
+import sys
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 
 import hypothesis
 import numpy as np
+import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 from PIL import Image, ImageChops, ImageFilter
+
+# What a shell may tell Python, but for where modules are and in what letters.
+TOLD = re.compile(r"PYTHON(?!PATH$|HOME$|UTF8$)|MPLBACKEND$|MATPLOTLIBRC$")
+
+
+def pytest_configure(config):
+    """Nothing that a shell holds changes what tests, and the kernels that they start, do."""
+    if sys.flags.optimize:
+        raise pytest.UsageError("Python leaves assertions out: unset PYTHONOPTIMIZE, or no -O")
+    for name in filter(TOLD.match, list(os.environ)):
+        del os.environ[name]
+    if not lives_somewhere():
+        home = tempfile.TemporaryDirectory()
+        config.add_cleanup(home.cleanup)
+        os.environ["HOME"] = home.name
+
+
+def pytest_runtest_setup():
+    """What tests start hears Ctrl-C, also where they were told not to: in a script's background.
+
+    Children inherit that a signal is ignored, but no handler, even one that does nothing.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
+
+
+def lives_somewhere():
+    """Is there a home folder, and may one write in it? Jupyter and Matplotlib need one."""
+    try:
+        return Path.home().is_dir() and os.access(Path.home(), os.W_OK)
+    except RuntimeError:
+        return False
+
 
 # The same examples in every run, and no clock that decides.
 hypothesis.settings.register_profile("book", deadline=None, derandomize=True, database=None)

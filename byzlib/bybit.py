@@ -151,6 +151,7 @@ max_pages, progress
     cache : path, optional
         One SQLite file for all markets; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise
         `default_cache()`. Where none can be made, a RuntimeWarning says so and nothing is kept.
+        Without a home folder one must be named.
     refresh : bool
         Ask for the whole range again, and put what comes in the place of what the cache holds.
 
@@ -255,7 +256,8 @@ def _parser():
     add("--start", type=_instant, help="first open time: 2024-05-01 or 2024-05-01T12:00, UTC")
     add("--end", type=_instant, help="last open time; default: now, by the server's clock")
     add("--days", type=float, help="instead of --start: so many days up to the end; default: 30")
-    add("--cache", help=f"the file; default: $BYZLIB_BYBIT_CACHE or {default_cache()}")
+    usual = str(default_cache()).replace("%", "%%")  # argparse fills in what follows a %
+    add("--cache", help=f"the file; default: $BYZLIB_BYBIT_CACHE or {usual}")
     add("--out", metavar="FILE.csv", help="also write the candles as csv")
     add("--refresh", action="store_true", help="ask for what the cache holds as well")
     add("--strict", action="store_true", help="refuse gaps")
@@ -280,6 +282,7 @@ def main(arguments=None):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # without a cache this has no purpose
+            args["cache"] = cache_path(args["cache"])
             if args["start"] is None:
                 args["start"] = _days_before(30.0 if days is None else days, **args)
             table = load_klines(**args)
@@ -294,7 +297,7 @@ def main(arguments=None):
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        kept = f"what came is kept in {cache_path(args['cache'])}"
+        kept = f"what came is kept in {args['cache']}"
         print(f"\n{parser.prog}: stopped; {kept}: run it again to go on", file=sys.stderr)
         return 130
 

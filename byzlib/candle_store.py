@@ -292,18 +292,37 @@ def _show(row):
 
 
 def cache_path(cache=None):
-    """The cache file that `load_klines` uses."""
+    """The cache file that `load_klines` uses.
+
+    Raises
+    ------
+    BadRequest
+        No path can be made of what was given, or nothing was and there is no home for the default.
+    """
     cache = os.environ.get("BYZLIB_BYBIT_CACHE") or default_cache() if cache is None else cache
+    if cache is None:
+        raise BadRequest(
+            "there is no home folder to keep candles in: give cache= the path of a file, or name "
+            "one in the environment's BYZLIB_BYBIT_CACHE"
+        )
     if not isinstance(cache, str | os.PathLike) or not str(cache) or "\0" in str(cache):
         raise BadRequest(f"cache needs the path of a file; got {cache!r}")
-    return Path(cache).expanduser().absolute()
+    try:
+        return Path(cache).expanduser().absolute()
+    except (OSError, RuntimeError) as error:  # no such user, or no working directory
+        raise BadRequest(f"cache {cache} leads nowhere ({error}): give an absolute path") from error
 
 
 def default_cache():
-    """byzlib/candles.sqlite in the folder where this system keeps caches."""
-    home = Path.home()
-    folder = {
-        "win32": Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"),
-        "darwin": home / "Library" / "Caches",
-    }.get(sys.platform, Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache"))
+    """byzlib/candles.sqlite in the folder where this system keeps caches; None without a home."""
+    variable, below_home = {
+        "win32": ("LOCALAPPDATA", "AppData/Local"),
+        "darwin": ("", "Library/Caches"),
+    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    folder = Path(os.environ.get(variable, ""))
+    if not folder.is_absolute():  # the XDG standard: a relative path is no path
+        try:
+            folder = Path.home() / below_home
+        except RuntimeError:
+            return None
     return folder / "byzlib" / "candles.sqlite"

@@ -1,6 +1,8 @@
 """Execute every chapter from scratch and build the reading site: `make book`.
 
 What has not changed since the last time is neither executed nor built again.
+
+Usage: python -m notebooks.pages [FOLDER]
 """
 
 import copy
@@ -15,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def book(root=ROOT):
-    """Build the book into _build/ and print the path of its first page."""
-    build = root / "_build"
+def book(root=ROOT, build="_build"):
+    """Build the book into a folder and print the path of its first page."""
+    build = own(root / build)
     page, record = build / "html/index.html", build / "record.json"
     done = json.loads(record.read_text()) if record.exists() else {}
     needs = changing(root)
@@ -28,6 +30,20 @@ def book(root=ROOT):
         build_site([build / "executed" / name for name in names], build)
         record.write_text(json.dumps(needs, indent=1))
     print(page)
+
+
+def own(build):
+    """A folder, made if need be, that holds a book or nothing."""
+    other = "name another place: make book BUILD=/another/place/site"
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in build.iterdir()} - {".gitignore"}
+        if names and not names & {"executed", "record.json"}:
+            sys.exit(f"{build} holds {min(names)}; {other}")
+        (build / ".gitignore").write_text("*\n")
+    except OSError as error:
+        sys.exit(f"{build} cannot be written ({error.strerror}); {other}")
+    return build
 
 
 def changing(root):
@@ -136,4 +152,4 @@ def described(notebook):
 
 
 if __name__ == "__main__":
-    book()
+    book(ROOT, *sys.argv[1:])

@@ -176,6 +176,8 @@ def unsound(errors):
 
 
 def main(words):
+    if sys.flags.optimize:
+        sys.exit("Python leaves assertions out: unset PYTHONOPTIMIZE")
     errors, unseen = chosen(words), 0
     if broken := unsound(errors):
         print(f"These fail with no error planted: {', '.join(broken)}")

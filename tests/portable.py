@@ -198,6 +198,8 @@ def main(arguments=None):
     parser.add_argument("--variants", nargs="+", default=[], metavar="WORD")
     parser.add_argument("--play", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
+    if sys.flags.optimize:
+        parser.error("Python leaves assertions out: unset PYTHONOPTIMIZE")
     if asked.play:
         variant, paths = json.load(sys.stdin)
         print(json.dumps(play_all(Variant(**variant), paths)))

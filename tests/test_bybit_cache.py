@@ -1,12 +1,10 @@
 """load_klines and the command line: what is asked again, what is kept, and what is said."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -33,6 +31,7 @@ from tests.bybit_server import Reply, read_candles, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = "http://127.0.0.1:9"
+posix = pytest.mark.skipif(os.name != "posix", reason="this system knows no such thing")
 
 
 def load(url, first=0, last=9, **options):
@@ -248,7 +247,8 @@ def test_the_command_downloads_and_says_what_stands_where(tmp_path, capsys):
     (["BTCUSDT", "--base-url", "x"], 2, "base_url needs"),
     (["BTCUSDT", "--days", "3", "--base-url", NOBODY], 1, "Connection refused"),
     (["BTCUSDT", "--end", "2024-05-01", "--base-url", NOBODY], 1, "missing: 2024-04-01 00:00"),
-    (["BTCUSDT", "--end", "2024-05-01", "--base-url", NOBODY, "--cache", "/dev/null/x"], 1, "/x"),
+    pytest.param(["BTCUSDT", "--end", "2024-05-01", "--base-url", NOBODY, "--cache", "/dev/null/x"],
+                 1, "/x", marks=posix),
 ])  # fmt: skip
 def test_the_command_fails_with_one_sentence(capsys, arguments, code, said):
     assert run(*arguments) == code
@@ -272,6 +272,7 @@ def command(url, *arguments, **options):
     )  # fmt: skip
 
 
+@posix
 def test_fault_73_ctrl_c_ends_the_command_and_keeps_what_came():
     rows = made_up(4001)
     with serve(rows, script=[None, None, None, Reply(pause=60.0)]) as url:
@@ -286,7 +287,11 @@ def test_fault_73_ctrl_c_ends_the_command_and_keeps_what_came():
     same_candles(load(NOBODY, 545, 2544), rows[545:2545])
 
 
+@posix
 def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(monkeypatch):
+    import pty
+    import termios
+
     slow = [lambda reply: Reply(reply, pause=0.6)] * 9
     with serve(made_up(2001), script=slow) as url:
         master, terminal = pty.openpty()

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -253,6 +254,7 @@ with serve([(1714521600000, 1, 1, 1, 1, 1)], script=[slow] * 9) as url:
 """
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is another thing there")
 @pytest.mark.parametrize("where", ["wait", "page", "drip"])
 def test_fault_73_ctrl_c_stops_a_wait_and_a_page(where):
     root = str(Path(__file__).resolve().parents[1])

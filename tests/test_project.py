@@ -1,4 +1,4 @@
-"""What stands around the book keeps its word: README, environment, constraints, Makefile."""
+"""What stands around the book keeps its word: README, environment, constraints, make, workflow."""
 
 import os
 import re
@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 import byzlib
 from byzlib.market import load_sample
 from conftest import same
+from notebooks import pages
 from tests.bybit_server import serve
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +26,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
-make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+WORKFLOW = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+make = pytest.mark.skipif(
+    os.name != "posix" or not shutil.which("make"), reason="make is not installed"
+)
 
 
 def blocks(language, text=README):
@@ -36,9 +40,11 @@ def blocks(language, text=README):
 
 
 def test_readme_names_targets_that_exist():
-    spoken = set(re.findall(r"\bmake ([a-z]+)\b", "".join(re.findall("`[^`]+`", README))))
-    typed = set(re.findall(r"^make ([a-z]+)", "".join(blocks("bash")), re.MULTILINE))
-    assert {"book", "test"} <= typed and typed | spoken <= TARGETS
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    spoken = set(re.findall(r"`make ([a-z-]+)", prose))
+    typed = set(re.findall(r"^make ([a-z-]+)", "".join(blocks("bash")), re.MULTILINE))
+    assert {"book", "test"} <= typed and {"lab", "test-all", "test-portable"} <= spoken
+    assert typed | spoken <= TARGETS
 
 
 def test_readme_code_runs_and_prints_what_it_says(tmp_path):
@@ -154,10 +160,12 @@ def test_versions_agree():
 # --- Makefile -------------------------------------------------------------------------------
 
 
-def run_make(folder, *arguments):
+def run_make(folder, *arguments, **environment):
+    """make, in an environment with these changes; None takes a variable out."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    there = {name: value for name, value in (clean | environment).items() if value is not None}
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True
+        ["make", *arguments], cwd=folder, env=there, capture_output=True, text=True
     )
 
 
@@ -177,6 +185,17 @@ def test_help_lists_the_targets(bare):
     assert listed.returncode == 0 and not (bare / ".venv").exists()
     assert set(re.findall(r"^make ([a-z-]+) ", listed.stdout, re.MULTILINE)) == TARGETS
     assert TARGETS >= {"setup", "book", "test", "lab", "notebooks", "exercises", "help"}
+    assert TARGETS >= {"test-all", "test-portable", "test-claims"}
+
+
+@make
+def test_all_tests_are_the_tests_with_the_slow_ones_and_the_planted_errors(bare):
+    usual, whole = (run_make(bare, "-n", name).stdout for name in ("test", "test-all"))
+    *style, test = usual.replace("make test", "make test-all").splitlines()
+    slow, planted = f'{test} -m ""', ".venv/bin/python -m tests.planted_errors"
+    assert whole.splitlines() == [*style, slow, planted]
+    options = PYPROJECT["tool"]["pytest"]["ini_options"]
+    assert "-m not slow" in " ".join(options["addopts"]) and options["markers"][0][:5] == "slow:"
 
 
 @make
@@ -195,9 +214,142 @@ def test_every_target_sets_itself_up(bare, target):
     assert "uv pip install" in planned.split("notebooks.")[0]
 
 
+def told(folder, *arguments, **environment):
+    """The environment of the recipes of a Makefile."""
+    (folder / "tell.mk").write_text("include Makefile\ntell:\n\t@env\n")
+    lines = run_make(folder, "-f", "tell.mk", "tell", *arguments, **environment).stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+RUNNING = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSAFEPATH", "PYTHONINSPECT", "PYTHONPATH"]
+RUNNING += ["VIRTUAL_ENV", "MPLBACKEND", "JUPYTER_PATH"]
+INSTALLING = ["PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV"]
+INSTALLING += ["PIP_CONSTRAINT", "PIP_NO_DEPS", "UV_CONSTRAINT", "UV_RESOLUTION"]
+INSTALLING += ["UV_SYSTEM_PYTHON"]
+TESTING = ["PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+KEPT = ["PIP_INDEX_URL", "PIP_CERT", "UV_INDEX_URL", "SSL_CERT_FILE", "https_proxy", "PATH"]
+
+
+@make
+def test_make_passes_on_what_leads_to_the_network_and_not_what_changes_python(bare):
+    foreign = [*RUNNING, *INSTALLING, *TESTING]
+    shell = dict.fromkeys([*foreign, *KEPT], "x") | {"PATH": os.environ["PATH"]}
+    seen = told(bare, **shell)
+    assert not seen.keys() & set(foreign) and seen.keys() >= set(KEPT)
+    assert seen["PYTHONUTF8"] == "1"
+    assert seen["JUPYTER_RUNTIME_DIR"] == f"{bare}/.venv/runtime"
+
+
+@make
+@pytest.mark.parametrize("home", [None, "", "/dev/null", "/no/such/folder"])
+def test_make_gives_a_home_to_those_who_have_none(bare, tmp_path, home):
+    assert told(bare, HOME=str(tmp_path))["HOME"] == str(tmp_path)
+    assert told(bare, HOME=home)["HOME"] == f"{bare}/.venv/home"
+
+
+@make
+def test_what_make_does_is_typed_and_not_found_in_the_shell(bare):
+    shell = {"ONLY": "99", "VARIANTS": "none", "VENV": "/usr", "BUILD": "/usr", "SIZES": "99"}
+    for target in ("test-portable", "book", "bench"):
+        assert run_make(bare, "-n", target, **shell).stdout == run_make(bare, "-n", target).stdout
+    typed = run_make(bare, "-n", "test-portable", "ONLY=03 07", "VARIANTS=jitter").stdout
+    assert "--only 03 07 --variants jitter" in typed
+
+
+@make
+def test_another_place_for_the_environment_and_the_site(bare, tmp_path):
+    for place in (f"{tmp_path}/v", "sub/v"):
+        planned = run_make(bare, "-n", "book", f"VENV={place}", "BUILD=/a site").stdout
+        assert f'{place}/bin/python -m notebooks.pages "/a site"' in planned
+        assert "-p .venv" not in planned and ".venv/bin" not in planned
+        assert told(bare, f"VENV={place}")["IPYTHONDIR"] == str(bare / place / "ipython")
+    for place in ("", "a b", "~/v"):
+        refused = run_make(bare, "-n", "book", f"VENV={place}")
+        assert refused.returncode and "VENV names one folder" in refused.stderr
+
+
+@make
+def test_a_place_that_cannot_be_written_is_named_with_a_way_out(bare):
+    for target, way in [
+        ("test", "make test VENV=/another/place"),
+        ("book", "make book VENV=/another/place BUILD=/another/place/site"),
+    ]:
+        refused = run_make(bare, target, "VENV=/dev/null/v")
+        said = f"/dev/null/v cannot be written; name another place: {way}"
+        assert refused.stderr.splitlines()[0] == said and refused.returncode
+    with pytest.raises(SystemExit, match="^/dev/null/site cannot be written .* BUILD=/another"):
+        pages.own(Path("/dev/null/site"))
+
+
+@make
+def test_a_folder_that_holds_something_else_is_left_alone(bare, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter").write_text("dear")
+    refused = run_make(bare, "setup", f"VENV={tmp_path}/mine")
+    assert refused.returncode and "mine holds something else" in refused.stderr
+    with pytest.raises(SystemExit, match="mine holds letter; .* BUILD="):
+        pages.own(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
+
+
 def test_ci_runs_the_tests_and_nothing_else():
     path = ROOT / ".ci/run"
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#!/usr/bin/env bash" and "set -euo pipefail" in lines
     assert [line for line in lines if "make" in line] == ["make test"]
     assert os.access(path, os.X_OK)
+
+
+# --- the workflow ---------------------------------------------------------------------------
+
+JOBS = yaml.safe_load(WORKFLOW)["jobs"]
+
+
+def legs(job):
+    """What the matrix of a job holds, beside single runs: a dict each."""
+    matrix = JOBS[job]["strategy"]["matrix"]
+    plain = [{"os": name, "python": python} for name in matrix.get("os", [])
+             for python in matrix["python"]]  # fmt: skip
+    return plain + matrix.get("include", [])
+
+
+def test_the_workflow_makes_what_can_be_made():
+    said = "\n".join(step.get("run", "") for job in JOBS.values() for step in job["steps"])
+    made = set(re.findall(r"\bmake ([a-z-]+)", said))
+    made |= set(JOBS["weekly"]["strategy"]["matrix"]["target"])
+    assert {"test", "test-all", "test-portable", "book"} <= made <= TARGETS
+    assert _recipe("PYTEST") in said and "ruff check ." in said and "ruff format --check ." in said
+
+
+def _recipe(name):
+    return re.search(rf"^{name} := \$\(PY\) (.*)$", MAKEFILE, re.MULTILINE)[1]
+
+
+def test_the_workflow_runs_every_python_that_is_allowed():
+    allowed = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    everywhere = legs("test") + legs("without-make")
+    assert all(allowed.contains(leg["python"]) for leg in everywhere)
+    here = [int(leg["python"][2:]) for leg in legs("test") if leg["os"] == "ubuntu-24.04"]
+    assert here == list(range(min(here), max(here) + 1))
+    assert not allowed.contains(f"3.{min(here) - 1}")
+    for system in ("-arm", "macos", "windows"):
+        both = {leg["python"] for leg in everywhere if system in leg["os"]}
+        assert both == {f"3.{min(here)}", f"3.{max(here)}"}
+    versions = {leg["versions"]: leg["how"] for leg in legs("without-make")}
+    assert versions.keys() == {"pinned", "lowest", "newest"} and not versions["newest"]
+
+
+def test_the_workflow_may_read_and_only_the_last_job_may_publish():
+    whole = yaml.safe_load(WORKFLOW)
+    assert whole[True].keys() == {"push", "pull_request", "workflow_dispatch", "schedule"}
+    assert whole["permissions"] == {"contents": "read"}
+    writing = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
+    assert writing == {"publish": {"pages": "write", "id-token": "write"}}
+    assert "github.ref == 'refs/heads/main'" in JOBS["publish"]["if"]
+
+
+def test_actions_are_pinned():
+    used = re.findall(r"uses: (.*)", WORKFLOW)
+    pins = dict(re.fullmatch(r"(actions/[\w-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", use).groups()
+                for use in used)  # fmt: skip
+    assert {f"{action}@{commit}" for action, commit in pins.items()} == set(used)
