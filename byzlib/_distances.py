@@ -72,10 +72,31 @@ def squared_distances(updates):
             updates = updates / unit[:, None, None].astype(updates.dtype)
             gram, bound = _products(updates)
             table, margins = _expand(gram, bound)
+        _settle_equal_rows(updates, table, margins, gram, bound)
         for t in np.flatnonzero(~(margins.max(axis=1) <= enough)):
             error = bound * np.add.outer(_diagonal(gram[t]), _diagonal(gram[t]))
             margins[t] = _mend(updates[t], table[t], error, enough)
     return Distances(table, margins, unit, updates, gram, subtracted)
+
+
+def _settle_equal_rows(updates, table, margins, gram, bound):
+    """Distance zero, in place, for pairs of equal rows: liars who say the same, in every trial."""
+    norms = _diagonal(gram)
+    error = _with_diagonal(bound * (norms[:, :, None] + norms[:, None, :]), 0.0)
+    # Equal rows have products that agree but for rounding, so only doubtful pairs can be equal.
+    doubt, d = np.triu(_in_doubt(table, error, ENOUGH[updates.dtype])), updates.shape[2]
+    few = np.count_nonzero(doubt, axis=(1, 2)) * d <= BLOCK  # many are quicker by products
+    which, i, j = np.nonzero(doubt & few[:, None, None])
+    step = max(1, BLOCK // d)
+    for k in range(0, len(which), step):
+        t, a, b = which[k : k + step], i[k : k + step], j[k : k + step]
+        equal = (updates[t, a] == updates[t, b]).all(axis=-1)
+        t, a, b = t[equal], a[equal], b[equal]
+        for pair in table, error:
+            pair[t, a, b] = pair[t, b, a] = 0.0
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        settled = np.isfinite(error).all(axis=(1, 2)) & (table >= 0).all(axis=(1, 2))
+        margins[settled] = np.where(error > 0, error / table, 0.0)[settled].max(axis=-1)
 
 
 def _out_of_range(updates, gram):
@@ -305,6 +326,9 @@ def share_of_lowest(distances, k, m, alive=None):
         here = np.arange(len(scores[t])) if alive is None else np.flatnonzero(alive[t])
         sure = highest[t] < np.sort(lowest[t, here])[m]
         rows, near = distances.updates[t], here[(chosen[t] & ~sure)[here]]
+        if (rows[near] == rows[near[0]]).all():  # so are their sums: the first of them
+            chosen[t, near[m - chosen[t].sum() :]] = False
+            continue
         order = dictionary_order(rows[None])[0]
         with np.errstate(over="ignore"):
             apart = _subtracted(distances, t, near)

@@ -404,6 +404,7 @@ for shape in ((11, 60_000), (40, 30_000), (700, 11, 100)):
 """
 
 
+@pytest.mark.slow
 def test_threads_change_no_bit():
     said = []
     for threads in ("1", "2"):

@@ -9,11 +9,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from notebooks import pages
 from notebooks.execute import canonical, chapters, save, text_of
 
-DRAW = """\
-from byzlib import plotting
-
-fig, ax = plotting.plt.subplots(figsize=(1, 1))
-plotting.show(fig, "{}", "One axis without anything in it, and it is small.")
+DOT = (  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M/wHwAEBgIApD5fRAAAAABJRU5ErkJggg=="
+)
+DRAW = f"""\
+marks = {{{{"alt": "One axis without anything in it, and it is small.", "name": "{{}}"}}}}
+display({{{{"image/png": "{DOT}"}}}}, raw=True, metadata={{{{"image/png": marks}}}})
 """
 
 
