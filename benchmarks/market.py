@@ -10,7 +10,8 @@ import time
 
 import numpy as np
 
-from byzlib import _tape, market
+from byzlib import market
+from byzlib.market import _tape
 
 DAYS, TURNS, GOAL = 365, 15, 5.0
 

@@ -17,7 +17,7 @@ import random
 
 from tqdm import trange
 
-from byzlib import _networks
+from byzlib.aggregators import _networks
 
 HOT, COLD = 1.2, 0.15  # calls by which a change may lengthen the network, at first and at last
 SWEEPS = 8  # how often it is heated, each time from the best network so far

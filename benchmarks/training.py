@@ -28,11 +28,9 @@ import pandas as pd
 from benchmarks.clock import Runner, best_threads, row, take_turns
 from byzlib.aggregators import mean, trimmed_mean
 from byzlib.attacks import sign_flip
-from byzlib.clients import Client
-from byzlib.federated import ByzantineFL
-from byzlib.model import SimpleModel
-from byzlib.trials import ROUNDS as TABLE_ROUNDS
-from byzlib.trials import planted
+from byzlib.experiments import ROUNDS as TABLE_ROUNDS
+from byzlib.experiments import planted
+from byzlib.federated import ByzantineFL, Client, SimpleModel
 
 FOLDER = Path(__file__).parent
 RULES = {"mean": (mean, "Average", {}), "trimmed_mean": (trimmed_mean, "TrMean", {"f": 3})}

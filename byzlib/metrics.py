@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
-from byzlib._contract import as_count, as_generator
+from byzlib.theory import as_count, as_generator
 
 
 def accuracy(y, predicted):
@@ -236,7 +236,7 @@ def profit_and_loss(returns, position, fee, slippage=0.0):
     Parameters
     ----------
     returns : (..., T) array_like
-        Simple return over the bar that *follows* the forecast (`byzlib.features.next_returns`).
+        Simple return over the bar that *follows* the forecast (`byzlib.market.next_returns`).
     position : (..., T) array_like
         Units of capital, as `positions` gives; negative is short. Leading axes broadcast.
     fee : float

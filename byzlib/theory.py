@@ -6,6 +6,8 @@ of range ValueError, in one sentence. Constants marked *proved* follow from the 
 or from an instance that attains them; those marked *published* are taken from the paper named.
 """
 
+import operator
+
 import numpy as np
 from scipy.special import gammaln, ndtri
 
@@ -14,6 +16,70 @@ _OTHERS = ("geometric median", "mean around median", "minimum diameter average")
 # A rule accepts f if n >= slope * f + start.
 LEGAL = dict.fromkeys((*EXACT, *_OTHERS, "nearest neighbor mixing"), (2, 1))
 LEGAL |= {"Krum": (2, 3), "multi-Krum": (2, 3), "Bulyan": (4, 3)}
+
+
+def as_updates(updates, caller):
+    """`updates` as a float array (..., n, d); a clear sentence when that is impossible."""
+    try:
+        array = np.asarray(updates)
+    except ValueError:
+        raise ValueError(
+            f"{caller} needs updates of shape (..., n, d); got rows of different lengths"
+        ) from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}")
+    if array.ndim < 2 or 0 in array.shape[-2:]:
+        raise ValueError(
+            f"{caller} needs updates of shape (..., n, d) with n >= 1 and d >= 1; got {array.shape}"
+        )
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def as_count(value, name, caller, least=None):
+    """`value` as a plain int, at least `least`; bools, floats and strings are refused by name."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{caller} needs an integer {name}; got {value}")
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{caller} needs an integer {name}; got {value!r}") from None
+    if least is not None and count < least:
+        raise ValueError(f"{caller} needs {name} >= {least}; got {name} = {count}")
+    return count
+
+
+# What a number must be, as the error message prints it. NaN meets none of them.
+NEEDS = {
+    "> 0": lambda x: x > 0,  # infinity is a number that some radii want
+    ">= 0": lambda x: x >= 0,
+    "finite": np.isfinite,
+    "in (0, 1)": lambda x: 0 < x < 1,
+    "in [0, 1)": lambda x: 0 <= x < 1,
+    "in (0, 1]": lambda x: 0 < x <= 1,
+    "in [0, 1]": lambda x: 0 <= x <= 1,
+}
+
+
+def as_number(value, name, caller, needs="> 0"):
+    """`value` as a float that meets `needs`, one of `NEEDS`; bools and strings are refused."""
+    number = np.asarray(value)
+    if number.ndim != 0 or number.dtype.kind not in "fiu":
+        raise TypeError(f"{caller} needs a number {name}; got {value!r}")
+    if not NEEDS[needs](number):
+        raise ValueError(f"{caller} needs {name} {needs}; got {name} = {value}")
+    return float(number)
+
+
+def as_generator(rng, caller):
+    """A `numpy.random.Generator`, from a Generator or an int seed."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        raise TypeError(f"{caller} draws random numbers: pass rng, a Generator or an int seed")
+    seed = as_count(rng, "rng", caller)
+    if seed < 0:
+        raise ValueError(f"{caller} needs rng >= 0 or a Generator; got rng = {seed}")
+    return np.random.default_rng(seed)
 
 
 def measured_kappa(result, updates, honest):

@@ -15,8 +15,7 @@ from distributed import Client, LocalCluster
 
 from byzlib.aggregators import RULES
 from byzlib.attacks import sign_flip
-from byzlib.experiments import run_grid
-from byzlib.tables import markdown, wide
+from byzlib.experiments import markdown, run_grid, wide
 
 
 def cell(seeds, rule, scale, n=10, f=3, d=50):

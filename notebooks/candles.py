@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from byzlib import attacks
-from byzlib.clients import Client
-from byzlib.features import dataset, standardize, walk_forward
-from byzlib.federated import ByzantineFL
+from byzlib.experiments import rule_named
+from byzlib.federated import ByzantineFL, Client, SimpleModel
+from byzlib.market import dataset, standardize, walk_forward
 from byzlib.metrics import accuracy, balanced_accuracy, majority_share
-from byzlib.model import SimpleModel
-from byzlib.trials import rule_named
 
 CELL = (
     "Four features, Flat within 0.1 %, walk-forward (60 days, then 14; 14 "
@@ -82,7 +80,7 @@ def _folds(path):
 
 
 def read_candles(path):
-    """A file of candles in the form of `byzlib.bybit.fetch_klines`."""
+    """A file of candles in the form of `byzlib.market.fetch_klines`."""
     candles = pd.read_csv(path)
     opened = pd.to_datetime(candles.pop("ts_ms"), unit="ms", utc=True)
     candles.index = pd.DatetimeIndex(opened, name="open_time")

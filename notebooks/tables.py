@@ -22,12 +22,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from byzlib import results
-from byzlib.experiments import configurations_of, run_grid
+from byzlib.experiments import (
+    compare,
+    configurations_of,
+    markdown,
+    planted,
+    results,
+    run_grid,
+    summarize,
+    wide,
+)
 from byzlib.market import planted_signal_accuracy
 from byzlib.metrics import Interval
-from byzlib.tables import compare, markdown, summarize, wide
-from byzlib.trials import planted
 from notebooks.candles import CELL, candle_files, on_candles, read_candles
 
 FOLDER = Path(__file__).parent / "results"
@@ -78,8 +84,8 @@ def table(cache):
         ]
     )
     about = (
-        "Simulated data: byzlib.trials.planted, 10 clients of 200 samples, "
-        "300 rounds.\nMade by: make table"
+        "Simulated data: byzlib.experiments.planted, 10 clients of 200 "
+        "samples, 300 rounds.\nMade by: make table"
     )
     results.write(found, FOLDER / "accuracy.csv", about, metrics=KEPT)
     print(table_text())
@@ -204,9 +210,9 @@ def matrix(cache):
     """Every rule under every attack, with and without its helpers."""
     found = run_grid(planted, MATRIX_GRIDS, 10, cache=cache)
     about = (
-        "Simulated data: byzlib.trials.planted, 17 clients of whom 3 lie, "
-        "150 rounds,\nbalanced classes, R2 = .955; alpha is the Dirichlet "
-        "label skew, inf means none.\nMade by: make matrix"
+        "Simulated data: byzlib.experiments.planted, 17 clients of whom 3 "
+        "lie, 150 rounds,\nbalanced classes, R2 = .955; alpha is the "
+        "Dirichlet label skew, inf means none.\nMade by: make matrix"
     )
     kept = ["accuracy", "majority share"]
     results.write(found, FOLDER / "matrix.csv", about, metrics=kept)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib import _bybit_http as http
-from byzlib import _bybit_wire as wire
-from byzlib.bybit import BybitError, fetch_klines
+from byzlib.market import BybitError, fetch_klines
+from byzlib.market import _bybit_http as http
+from byzlib.market import _bybit_wire as wire
 from tests.bybit_server import Reply, serve
 
 STEP = 300_000

@@ -22,7 +22,7 @@ ERRORS = [
     # --- the rules ----------------------------------------------------------------------------
     Planted(
         "Krum counts a neighbour too many",
-        "aggregators.py",
+        "aggregators/rules.py",
         "share_of_lowest(squared_distances(updates), n - f - 2, m=1)",
         "share_of_lowest(squared_distances(updates), n - f - 1, m=1)",
         "B",
@@ -30,7 +30,7 @@ ERRORS = [
     ),
     Planted(
         "Krum's scores count a neighbour too few",
-        "aggregators.py",
+        "aggregators/rules.py",
         "nearest_sum(distances.table, updates.shape[-2] - f - 2)",
         "nearest_sum(distances.table, updates.shape[-2] - f - 3)",
         "B",
@@ -38,7 +38,7 @@ ERRORS = [
     ),
     Planted(
         "Krum accepts one client too few",
-        "aggregators.py",
+        "aggregators/rules.py",
         '@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 3, watches=True)\ndef krum(',
         '@rule("n >= 2f + 3", lambda n, f: n >= 2 * f + 2, watches=True)\ndef krum(',
         "01 A",
@@ -46,7 +46,7 @@ ERRORS = [
     ),
     Planted(
         "multi-Krum averages one row too few",
-        "aggregators.py",
+        "aggregators/rules.py",
         "m = n - f if m is None",
         "m = n - f - 1 if m is None",
         "06",
@@ -54,7 +54,7 @@ ERRORS = [
     ),
     Planted(
         "multi-Krum counts a neighbour too many",
-        "aggregators.py",
+        "aggregators/rules.py",
         "share_of_lowest(distances, n - f - 2, m)",
         "share_of_lowest(distances, n - f - 1, m)",
         "03 06 A",
@@ -62,7 +62,7 @@ ERRORS = [
     ),
     Planted(
         "the trimmed mean trims one side",
-        "aggregators.py",
+        "aggregators/rules.py",
         "return mean_of_ranks(updates, f, n - f),",
         "return mean_of_ranks(updates, 0, n - f),",
         "06 01",
@@ -70,7 +70,7 @@ ERRORS = [
     ),
     Planted(
         "the trimmed mean trims one too few at the upper end",
-        "aggregators.py",
+        "aggregators/rules.py",
         "return mean_of_ranks(updates, f, n - f),",
         "return mean_of_ranks(updates, f, min(n, n - f + 1)),",
         "06 A",
@@ -78,7 +78,7 @@ ERRORS = [
     ),
     Planted(
         "the median of an even crowd is the lower of two",
-        "aggregators.py",
+        "aggregators/rules.py",
         "low, high = (n - 1) // 2, n // 2 + 1",
         "low, high = (n - 1) // 2, (n - 1) // 2 + 1",
         "00 01",
@@ -86,7 +86,7 @@ ERRORS = [
     ),
     Planted(
         "the median stands one rank too high",
-        "aggregators.py",
+        "aggregators/rules.py",
         "low, high = (n - 1) // 2, n // 2 + 1",
         "low, high = n // 2, min(n, n // 2 + 2)",
         "00 01",
@@ -94,7 +94,7 @@ ERRORS = [
     ),
     Planted(
         "the mean divides by n - 1",
-        "aggregators.py",
+        "aggregators/rules.py",
         "result = updates.mean(axis=-2, dtype=np.float64)",
         "result = updates.sum(axis=-2, dtype=np.float64) / max(1, updates.shape[-2] - 1)",
         "01",
@@ -102,7 +102,7 @@ ERRORS = [
     ),
     Planted(
         "the mean's weights do not sum to one",
-        "aggregators.py",
+        "aggregators/rules.py",
         "return np.broadcast_to(weights / total, shape)",
         "return np.broadcast_to(weights * 1.0, shape)",
         "11",
@@ -110,7 +110,7 @@ ERRORS = [
     ),
     Planted(
         "Bulyan forgets half of the liars when it trims",
-        "aggregators.py",
+        "aggregators/rules.py",
         "return mean_near_median(updates, n - 4 * f, chosen), weights",
         "return mean_near_median(updates, n - 3 * f, chosen), weights",
         "06",
@@ -118,7 +118,7 @@ ERRORS = [
     ),
     Planted(
         "Bulyan keeps the first round's number of neighbours",
-        "aggregators.py",
+        "aggregators/rules.py",
         "max(1, left - f - 2), 1, alive)",
         "max(1, min(left - 1, n - f - 2)), 1, alive)",
         "06",
@@ -126,7 +126,7 @@ ERRORS = [
     ),
     Planted(
         "Bulyan accepts two clients too few",
-        "aggregators.py",
+        "aggregators/rules.py",
         '@rule("n >= 4f + 3", lambda n, f: n >= 4 * f + 3,',
         '@rule("n >= 4f + 3", lambda n, f: n >= 4 * f + 1,',
         "06 A",
@@ -134,7 +134,7 @@ ERRORS = [
     ),
     Planted(
         "mean around the median keeps n - 2f",
-        "aggregators.py",
+        "aggregators/rules.py",
         "count = updates.shape[-2] - f\n",
         "count = updates.shape[-2] - 2 * f\n",
         "06",
@@ -142,7 +142,7 @@ ERRORS = [
     ),
     Planted(
         "the minimum diameter average divides by n",
-        "aggregators.py",
+        "aggregators/rules.py",
         "weights[t, members] = 1.0 / (n - f)",
         "weights[t, members] = 1.0 / n",
         "06",
@@ -150,7 +150,7 @@ ERRORS = [
     ),
     Planted(
         "weights of the geometric median are squared",
-        "centers.py",
+        "aggregators/geometric.py",
         "weights[left] = median_weights(products, length, tol, max_iter) * shrunk",
         "weights[left] = median_weights(products, length, tol, max_iter) ** 2 * shrunk",
         "05",
@@ -158,7 +158,7 @@ ERRORS = [
     ),
     Planted(
         "centered clipping takes the squared length",
-        "centers.py",
+        "aggregators/geometric.py",
         "factor = clipping_factor(length, radius / unit)",
         "factor = clipping_factor(length**2, radius / unit)",
         "06",
@@ -166,7 +166,7 @@ ERRORS = [
     ),
     Planted(
         "centered clipping forgets its center",
-        "centers.py",
+        "aggregators/geometric.py",
         "moved = updates if not v.any() else updates - v[:, None, :]",
         "moved = updates",
         "06",
@@ -174,7 +174,7 @@ ERRORS = [
     ),
     Planted(
         "centered clipping averages over the clipped shares",
-        "centers.py",
+        "aggregators/geometric.py",
         "weighted_sum(factor / updates.shape[1], moved)",
         "weighted_sum(factor / factor.sum(axis=-1, keepdims=True), moved)",
         "06",
@@ -182,7 +182,7 @@ ERRORS = [
     ),
     Planted(
         "the random groups are not random",
-        "preaggregators.py",
+        "aggregators/preaggregation.py",
         "shuffled = rng.permuted(np.broadcast_to(member, (trials, n)), axis=-1)",
         "shuffled = np.broadcast_to(member, (trials, n))",
         "06",
@@ -190,7 +190,7 @@ ERRORS = [
     ),
     Planted(
         "mixing leaves the row itself out",
-        "preaggregators.py",
+        "aggregators/preaggregation.py",
         "table = np.where(np.eye(n, dtype=bool), -1.0, distances.table)",
         "table = np.where(np.eye(n, dtype=bool), np.inf, distances.table)",
         "06",
@@ -198,7 +198,7 @@ ERRORS = [
     ),
     Planted(
         "mixing takes the farthest rows",
-        "preaggregators.py",
+        "aggregators/preaggregation.py",
         "axis=-1)[..., : n - f]",
         "axis=-1)[..., f:]",
         "06",
@@ -206,7 +206,7 @@ ERRORS = [
     ),
     Planted(
         "short rows are stretched to the clipping radius",
-        "preaggregators.py",
+        "aggregators/preaggregation.py",
         "longer = length > radius",
         "longer = length > 0",
         "06",
@@ -214,7 +214,7 @@ ERRORS = [
     ),
     Planted(
         "adaptive clipping shortens f rows only",
-        "preaggregators.py",
+        "aggregators/preaggregation.py",
         "k = 2 * f * (n - f) // n",
         "k = f",
         "",
@@ -223,7 +223,7 @@ ERRORS = [
     # --- the kernels --------------------------------------------------------------------------
     Planted(
         "scores sum distances, not squares",
-        "_distances.py",
+        "aggregators/_distances.py",
         "return np.sort(table, axis=-1)[..., : k + 1] @ np.ones(k + 1)",
         "return np.sqrt(np.sort(table, axis=-1)[..., : k + 1]) @ np.ones(k + 1)",
         "B",
@@ -231,7 +231,7 @@ ERRORS = [
     ),
     Planted(
         "a row is its own neighbour",
-        "_distances.py",
+        "aggregators/_distances.py",
         "return np.sort(table, axis=-1)[..., : k + 1] @ np.ones(k + 1)",
         "return np.sort(table, axis=-1)[..., :k] @ np.ones(k)",
         "B",
@@ -239,7 +239,7 @@ ERRORS = [
     ),
     Planted(
         "ties go to the client that stands first in the list",
-        "_distances.py",
+        "aggregators/_distances.py",
         "in_order = sorted(near, key=lambda i: (exact[i], order[i]))",
         "in_order = sorted(near, key=lambda i: (exact[i], i))",
         "06",
@@ -247,7 +247,7 @@ ERRORS = [
     ),
     Planted(
         "one product is missing from the distance",
-        "_distances.py",
+        "aggregators/_distances.py",
         "table = gram + gram.swapaxes(-1, -2)",
         "table = gram + 0 * gram",
         "06 B",
@@ -255,7 +255,7 @@ ERRORS = [
     ),
     Planted(
         "nearest to the lower middle value, not to the median",
-        "_order.py",
+        "aggregators/_order.py",
         "middle = ordered[..., (n - 1) // 2, None], ordered[..., n // 2, None]",
         "middle = ordered[..., (n - 1) // 2, None], ordered[..., (n - 1) // 2, None]",
         "06",
@@ -263,7 +263,7 @@ ERRORS = [
     ),
     Planted(
         "of two equally near values the larger is taken",
-        "_order.py",
+        "aggregators/_order.py",
         "less[equal] = (left < right) | (left == right) & (lost < also_lost)",
         "less[equal] = (left < right) | (left == right) & (lost <= also_lost)",
         "06",
@@ -337,7 +337,7 @@ ERRORS = [
     # --- attacks ------------------------------------------------------------------------------
     Planted(
         "the sign flip does not flip",
-        "attacks.py",
+        "attacks/simple.py",
         'return -as_finite(scale, "scale", "sign_flip") * center(honest)',
         'return as_finite(scale, "scale", "sign_flip") * center(honest)',
         "01 06",
@@ -345,7 +345,7 @@ ERRORS = [
     ),
     Planted(
         "the sign flip ignores its scale",
-        "attacks.py",
+        "attacks/simple.py",
         'return -as_finite(scale, "scale", "sign_flip") * center(honest)',
         "return -center(honest)",
         "01 06",
@@ -353,7 +353,7 @@ ERRORS = [
     ),
     Planted(
         "a little is enough shifts by the variance",
-        "attacks.py",
+        "attacks/simple.py",
         "center(known) - z * deviation(known)",
         "center(known) - z * deviation(known) ** 2",
         "07",
@@ -361,7 +361,7 @@ ERRORS = [
     ),
     Planted(
         "flipped labels: Down becomes Up, Up stays",
-        "poisoning.py",
+        "attacks/data_poisoning.py",
         "({0: 2, 2: 0} if mapping is None",
         "({0: 2} if mapping is None",
         "07",
@@ -370,7 +370,7 @@ ERRORS = [
     # --- learning -----------------------------------------------------------------------------
     Planted(
         "the server steps uphill",
-        "_rounds.py",
+        "federated/_rounds.py",
         "self.theta - self._rate(t) * step",
         "self.theta + self._rate(t) * step",
         "01",
@@ -378,7 +378,7 @@ ERRORS = [
     ),
     Planted(
         "momentum is subtracted",
-        "_rounds.py",
+        "federated/_rounds.py",
         "update = beta * self.momentum[runs, who] + (1 - beta) * update",
         "update = -beta * self.momentum[runs, who] + (1 - beta) * update",
         "08",
@@ -386,7 +386,7 @@ ERRORS = [
     ),
     Planted(
         "everybody answers to the first model for ever",
-        "_rounds.py",
+        "federated/_rounds.py",
         "return self.theta[:, None]",
         "return self.ends[self.live][:, None]",
         "01",
@@ -394,7 +394,7 @@ ERRORS = [
     ),
     Planted(
         "liars count as honest",
-        "_rounds.py",
+        "federated/_rounds.py",
         "honest = _rows(answers, runs, sincere)",
         "honest = answers[runs.ravel()]",
         "01",
@@ -402,7 +402,7 @@ ERRORS = [
     ),
     Planted(
         "the gradient forgets the slope of the hidden layer",
-        "model.py",
+        "federated/model.py",
         'error *= np.greater(hidden, 0, out=scratch("mask", hidden.shape, bool))',
         "error *= 1",
         "01",
@@ -410,7 +410,7 @@ ERRORS = [
     ),
     Planted(
         "clients poison nothing",
-        "clients.py",
+        "federated/clients.py",
         "return self.poison(self.X, self.y) if self.poison else (self.X, self.y)",
         "return (self.X, self.y)",
         "07",
@@ -451,7 +451,7 @@ ERRORS = [
     # --- the market ---------------------------------------------------------------------------
     Planted(
         "labels are shifted: the bar's own return",
-        "features.py",
+        "market/features.py",
         'candles.index[:-1][known], name="label")',
         'candles.index[1:][known], name="label")',
         "10",
@@ -459,7 +459,7 @@ ERRORS = [
     ),
     Planted(
         "a threshold of the wrong sign",
-        "features.py",
+        "market/features.py",
         "label = 1 + (move > threshold).astype(int) - (move < -threshold)\n    # Two",
         "label = 1 + (move > threshold).astype(int) - (move < threshold)\n    # Two",
         "10",
@@ -467,7 +467,7 @@ ERRORS = [
     ),
     Planted(
         "a feature looks ahead: volume against the next bar's",
-        "features.py",
+        "market/features.py",
         '"volume_change": _ratio(v, before),',
         '"volume_change": _ratio(np.append(v[1:], v[-1:]), v),',
         "10",
@@ -475,7 +475,7 @@ ERRORS = [
     ),
     Planted(
         "features cross a gap",
-        "features.py",
+        "market/features.py",
         '"after a gap": ~follows,',
         '"after a gap": ~follows & (np.arange(len(c)) == 0),',
         "10",
@@ -483,7 +483,7 @@ ERRORS = [
     ),
     Planted(
         "the upper shadow starts at the close",
-        "features.py",
+        "market/features.py",
         '"upper_shadow": _ratio(h - np.maximum(o, c), span),',
         '"upper_shadow": _ratio(h - c, span),',
         "10",
@@ -491,7 +491,7 @@ ERRORS = [
     ),
     Planted(
         "rows after a zero volume are not dropped",
-        "features.py",
+        "market/features.py",
         '"after zero volume": before == 0,',
         '"after zero volume": before < 0,',
         "10",
@@ -499,7 +499,7 @@ ERRORS = [
     ),
     Planted(
         "the purge is ignored",
-        "_splits.py",
+        "market/_splits.py",
         "Fold(cut - train, cut - purge - embargo, cut, cut + test)",
         "Fold(cut - train, cut - embargo, cut, cut + test)",
         "10",
@@ -507,7 +507,7 @@ ERRORS = [
     ),
     Planted(
         "the planted signal is stronger than it says",
-        "_planted.py",
+        "market/planted.py",
         "z = np.sqrt(r2) * signal + np.sqrt(1 - r2) * noise",
         "z = np.sqrt(r2) * signal + (1 - r2) * noise",
         "01",
@@ -515,7 +515,7 @@ ERRORS = [
     ),
     Planted(
         "the best accuracy counts Down twice",
-        "_planted.py",
+        "market/planted.py",
         "    return flat + up\n",
         "    return flat + 2 * up\n",
         "01",

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from byzlib import aggregators as ag
-from byzlib._contract import apply_rule
-from byzlib.aggregators import RULES, krum, krum_scores, mean, median, multi_krum, trimmed_mean
+from byzlib.aggregators import (
+    RULES,
+    krum,
+    krum_scores,
+    mean,
+    median,
+    multi_krum,
+    trimmed_mean,
+)
+from byzlib.aggregators._contract import apply_rule
 from tests import reference
 from tests.catalogue import DEFENDED, EVERYTHING, PREAGGREGATIONS
 

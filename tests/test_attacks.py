@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from byzlib import attacks, theory
-from byzlib._lies import attack as attack_of
 from byzlib.aggregators import krum, mean, median, trimmed_mean
 from byzlib.attacks import (
     ATTACKS,
@@ -37,6 +36,7 @@ from byzlib.attacks import (
     with_own_knowledge,
     zero,
 )
+from byzlib.attacks._contract import attack as attack_of
 
 HONEST = np.random.default_rng(7).standard_normal((3, 7, 4)) + 0.3
 OWN = np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3

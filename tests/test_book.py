@@ -54,7 +54,7 @@ TEXT = """# 3 · Pick one
 
 **You will** pick. **You need** nothing. **Time** 5 minutes.
 See [the first part](#pick-it), `byzlib.aggregators.krum`, `aggregators.median`,
-`model.n_parameters` and [the other](04_other.ipynb#a-heading).
+`theory.breakdown` and [the other](04_other.ipynb#a-heading).
 
 ## Pick it
 
@@ -172,7 +172,7 @@ SPOILED = {
     "links  ": (replaced("#a-heading", "#another"), "no such heading"),
     "names": (replaced("aggregators.krum", "aggregators.kram"), "byzlib.aggregators.kram"),
     "names ": (replaced("`aggregators.median`", "`aggregators.medium`"), "aggregators.medium"),
-    "names   ": (replaced("model.n_parameters", "model.n_params"), "byzlib.model.n_params"),
+    "names   ": (replaced("theory.breakdown", "theory.breakdow"), "byzlib.theory.breakdow"),
     "names  ": (coded("from byzlib.attacks import kick"), "byzlib.attacks.kick"),
     "marked_solutions": (coded("### BEGIN SOLUTION\nx = 1\n### END SOLUTION"), "belongs in"),
 }

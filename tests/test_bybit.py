@@ -12,10 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import _bybit_http as http
-from byzlib import _candle_times as times
-from byzlib._bybit_errors import quote
-from byzlib.bybit import (
+from byzlib.market import (
     BadRequest,
     BadResponse,
     BybitError,
@@ -25,6 +22,9 @@ from byzlib.bybit import (
     Unreachable,
     fetch_klines,
 )
+from byzlib.market import _bybit_http as http
+from byzlib.market import _candle_times as times
+from byzlib.market._bybit_errors import quote
 from tests.bybit_cases import (  # noqa: F401
     STEP,
     T0,
@@ -427,7 +427,7 @@ def test_fault_66_a_server_without_its_certificate_is_not_asked_twice():
 def test_every_error_is_a_bybit_error_of_the_public_module():
     kinds = [BadRequest, UnknownSymbol, RateLimited, RegionBlocked, BadResponse, Unreachable]
     assert all(issubclass(kind, BybitError) for kind in kinds)
-    assert {kind.__module__ for kind in [BybitError, *kinds]} == {"byzlib.bybit"}
+    assert {kind.__module__ for kind in [BybitError, *kinds]} == {"byzlib.market"}
 
 
 def test_requests_are_paced(monkeypatch):

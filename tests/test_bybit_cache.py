@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from byzlib.bybit import (
+from byzlib.market import (
     BadRequest,
     BadResponse,
     Unreachable,
@@ -174,7 +174,7 @@ def test_a_neighbour_that_comes_along_is_a_witness_too():
 @pytest.mark.parametrize("category", ["spot", "inverse"])
 @pytest.mark.parametrize("interval", ["1", "720", "D", "W", "M"])
 def test_every_category_and_calendar_is_kept(category, interval):
-    from byzlib import _candle_times as times
+    from byzlib.market import _candle_times as times
 
     number = times.candle_number(T0, interval)
     opens = [times.open_time(number + i, interval) for i in range(14)]
@@ -254,7 +254,7 @@ def test_the_command_fails_with_one_sentence(capsys, arguments, code, said):
     assert run(*arguments) == code
     text = capsys.readouterr()
     assert text.out == "" and said in text.err and text.err.count("\n") == 1
-    assert text.err.startswith("python -m byzlib.bybit: ")
+    assert text.err.startswith("python -m byzlib.market: ")
 
 
 def test_the_command_leaves_no_half_csv(tmp_path, capsys):
@@ -267,7 +267,7 @@ def test_the_command_leaves_no_half_csv(tmp_path, capsys):
 
 def command(url, *arguments, **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "byzlib.bybit", "BTCUSDT", "--base-url", url, *arguments],
+        [sys.executable, "-m", "byzlib.market", "BTCUSDT", "--base-url", url, *arguments],
         cwd=ROOT, text=True, **options,
     )  # fmt: skip
 

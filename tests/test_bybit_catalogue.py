@@ -13,15 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib import _bybit_pages, datasets, features
-from byzlib.bybit import (
+from byzlib.market import (
     BadRequest,
     BadResponse,
     BybitError,
     Unreachable,
+    _bybit_pages,
+    features,
     fetch_klines,
     load_klines,
 )
+from byzlib.market import sample as datasets
 from tests.bybit_cases import (
     T0,
     at,

@@ -14,9 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import _bybit_http as http
-from byzlib import _bybit_wire as wire
-from byzlib.bybit import (
+from byzlib.market import (
     BadResponse,
     RateLimited,
     RegionBlocked,
@@ -24,6 +22,8 @@ from byzlib.bybit import (
     Unreachable,
     fetch_klines,
 )
+from byzlib.market import _bybit_http as http
+from byzlib.market import _bybit_wire as wire
 from tests.bybit_cases import (  # noqa: F401
     STEP,
     T0,
@@ -240,7 +240,7 @@ def test_the_deadline_is_for_all_pages_together():
 CTRL_C = """
 import os, signal, sys, threading, time
 sys.path.insert(0, sys.argv[1])
-from byzlib.bybit import fetch_klines
+from byzlib.market import fetch_klines
 from tests.bybit_server import Reply, serve
 slow = {"page": Reply(pause=60.0), "drip": Reply(b"x" * 9000, delay=0.01),
         "wait": Reply(status=429, headers={"Retry-After": "9"})}[sys.argv[2]]

@@ -12,10 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import _candle_file
-from byzlib._candle_times import candle_number
-from byzlib.bybit import BadRequest, BadResponse, load_klines
-from byzlib.candle_store import CandleStore, cache_path, default_cache
+from byzlib.market import (
+    BadRequest,
+    BadResponse,
+    CandleStore,
+    _candle_file,
+    cache_path,
+    default_cache,
+    load_klines,
+)
+from byzlib.market._candle_times import candle_number
 from tests.bybit_cases import (
     T0,
     at,
@@ -250,7 +256,7 @@ CHILD = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[1])
 from byzlib import _bybit_http
-from byzlib.bybit import BybitError, load_klines
+from byzlib.market import BybitError, load_klines
 _bybit_http.PACE = 0.0
 if int(sys.argv[6]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

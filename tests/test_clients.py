@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from byzlib.attacks import label_flip
-from byzlib.clients import (
+from byzlib.federated import (
     Client,
     label_shares,
     overclaim,

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib import datasets, features, market
-from byzlib.datasets import __main__ as make
-from byzlib.datasets import card
+from byzlib import market
+from byzlib.market import card, features, make_sample
+from byzlib.market import sample as datasets
 
 FOLDER = Path(datasets.__file__).parent
 NAMES = ("BTCUSDT", "ETHUSDT")
@@ -55,7 +55,7 @@ def test_the_card_would_notice_another_sample():
 
 def test_making_it_again_gives_the_same_candles(tmp_path, monkeypatch):
     monkeypatch.setattr(card, "DAYS", 90)
-    assert make.main(tmp_path) == 0
+    assert make_sample.main(tmp_path) == 0
     monkeypatch.setattr(datasets, "FOLDER", tmp_path)
     made = {name: market.load_sample(name) for name in NAMES}
     monkeypatch.undo()
@@ -65,8 +65,8 @@ def test_making_it_again_gives_the_same_candles(tmp_path, monkeypatch):
 
 def test_packing_is_reproducible():
     candles = market.simulate(days=2, rng=0)
-    assert make.pack(candles) == make.pack(candles.copy())
-    assert make.pack(candles)[4:8] == bytes(4)  # no time of making in the gzip header
+    assert make_sample.pack(candles) == make_sample.pack(candles.copy())
+    assert make_sample.pack(candles)[4:8] == bytes(4)  # no time of making in the gzip header
 
 
 def test_it_stays_small():

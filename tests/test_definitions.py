@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize
 
-from byzlib import _subsets
 from byzlib import aggregators as ag
+from byzlib.aggregators import _subsets
 from tests import reference
 
 SMALL = st.integers(-3, 3).map(float)

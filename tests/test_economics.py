@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from byzlib.metrics import max_drawdown, positions, profit_and_loss, sharpe, turnover
+from byzlib.metrics import (
+    max_drawdown,
+    positions,
+    profit_and_loss,
+    sharpe,
+    turnover,
+)
 
 SIDES = arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 2))
 

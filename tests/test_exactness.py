@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzlib import aggregators as ag
-from byzlib._distances import squared_distances
+from byzlib.aggregators._distances import squared_distances
 from tests import reference
 from tests.catalogue import DEFENDED, EVERYTHING, PREAGGREGATIONS
 

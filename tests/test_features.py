@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import features
+from byzlib.market import features
 
 ROWS = [  # open, high, low, close, volume
     (100, 110, 90, 105, 10),

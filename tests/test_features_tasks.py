@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import features, market
+from byzlib import market
+from byzlib.federated import SimpleModel
+from byzlib.market import features
 from byzlib.metrics import balanced_accuracy, t_interval
-from byzlib.model import SimpleModel
 
 TASKS = {"tercile": features.tercile_labels, "volatility": features.volatility_labels}
 START = pd.Timestamp("2025-01-01", tz="UTC")

@@ -5,10 +5,8 @@ import pytest
 
 from byzlib.aggregators import krum, mean, median, trimmed_mean
 from byzlib.attacks import gaussian_noise, label_flip, sign_flip
-from byzlib.clients import Client, split_iid
-from byzlib.federated import ByzantineFL
+from byzlib.federated import ByzantineFL, Client, SimpleModel, split_iid
 from byzlib.metrics import majority_share
-from byzlib.model import SimpleModel
 
 
 class Quadratic:

@@ -11,11 +11,9 @@ import pytest
 
 from byzlib.aggregators import krum, mean, median, trimmed_mean
 from byzlib.attacks import a_little_is_enough, sign_flip
-from byzlib.clients import Client
-from byzlib.federated import ByzantineFL
+from byzlib.federated import ByzantineFL, Client, SimpleModel
 from byzlib.market import planted_signal
 from byzlib.metrics import paired_difference, t_interval
-from byzlib.model import SimpleModel
 
 SEEDS = range(10)
 N = 10

@@ -5,11 +5,24 @@ from functools import partial
 import numpy as np
 import pytest
 
-from byzlib.aggregators import bucketing, centered_clipping, krum, mean, median, trimmed_mean
+from byzlib.aggregators import (
+    bucketing,
+    centered_clipping,
+    krum,
+    mean,
+    median,
+    trimmed_mean,
+)
 from byzlib.attacks import gaussian_noise, label_flip, sign_flip
-from byzlib.clients import Client, overclaim, split_dirichlet, split_iid
-from byzlib.federated import ByzantineFL
-from byzlib.model import Quadratic, SimpleModel
+from byzlib.federated import (
+    ByzantineFL,
+    Client,
+    Quadratic,
+    SimpleModel,
+    overclaim,
+    split_dirichlet,
+    split_iid,
+)
 
 SEEDS = [3, 1, 4, 15, 9]
 rng = np.random.default_rng(31)

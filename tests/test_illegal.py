@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from byzlib import aggregators as ag
-from byzlib._contract import apply_rule
+from byzlib.aggregators._contract import apply_rule
 from tests.catalogue import DEFENDED, EVERYTHING, PREAGGREGATIONS, RULES
 
 NAMED = {**RULES, **PREAGGREGATIONS}

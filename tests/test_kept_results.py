@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from byzlib.experiments import compare, configuration_columns, planted, read, summarize
 from byzlib.market import load_sample
 from byzlib.metrics import paired_difference, t_interval
-from byzlib.results import configuration_columns, read
-from byzlib.tables import compare, summarize
-from byzlib.trials import planted
 from notebooks import candles, tables
 
 ACCURACY, MATRIX, CANDLES = (

@@ -5,9 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import _contract, _distances, _order
-from byzlib._distances import dictionary_order, share_of_lowest, squared_distances
-from byzlib._order import mean_near_median, mean_of_ranks, share_near_median, share_of_ranks
+from byzlib.aggregators import _contract, _distances, _order
+from byzlib.aggregators._distances import (
+    dictionary_order,
+    share_of_lowest,
+    squared_distances,
+)
+from byzlib.aggregators._order import (
+    mean_near_median,
+    mean_of_ranks,
+    share_near_median,
+    share_of_ranks,
+)
 from tests import reference
 
 DTYPES = [np.float32, np.float64]
@@ -49,8 +58,8 @@ def test_blocks_cover_every_column_of_every_trial(shape, dtype, threads, monkeyp
     monkeypatch.setattr(_order, "SORT_BLOCK", 1 << 14)
     monkeypatch.setattr(_order, "NETWORK_BLOCK", 1 << 14)
     monkeypatch.setattr(_order, "ALONE_BYTES", 0)
-    monkeypatch.setattr("byzlib._threads.THREADS", threads)
-    monkeypatch.setattr("byzlib._threads.SMALL_BYTES", 0)
+    monkeypatch.setattr("byzlib.aggregators._threads.THREADS", threads)
+    monkeypatch.setattr("byzlib.aggregators._threads.SMALL_BYTES", 0)
     x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
     n = shape[1]
     rounding = 4 * np.finfo(dtype).eps

@@ -1,4 +1,4 @@
-"""The library is read from the ground up: a module imports only modules below it in the house."""
+"""The house is read from the ground up: a room imports only rooms above it in this list."""
 
 import ast
 from pathlib import Path
@@ -8,101 +8,71 @@ import pytest
 import byzlib
 
 ROOT = Path(byzlib.__file__).parent
-SHARED = ["_threads", "_contract"]
-WINGS = {
-    "rules": [
-        "_networks",
-        "_order",
-        "_distances",
-        "_weiszfeld",
-        "_subsets",
-        "preaggregators",
-        "centers",
-        "aggregators",
-        "_lies",
-        "crafted",
-        "worst_case",
-        "schedules",
-        "poisoning",
-        "attacks",
-        "theory",
-    ],
-    "learning": ["model", "metrics", "clients", "history", "_stacks", "_rounds", "federated"],
-    "market": [
-        "_bybit_errors",
-        "_candle_times",
-        "_bybit_wire",
-        "_bybit_http",
-        "_bybit_request",
-        "_candle_file",
-        "candle_store",
-        "_bybit_pages",
-        "bybit",
-        "_tape",
-        "_planted",
-        "market",
-        "_splits",
-        "features",
-        "_alarms",
-        "_backtests",
-        "risk",
-    ],
+ABOVE = {
+    "theory": (),
+    "metrics": ("theory",),
+    "plotting": (),
+    "aggregators": ("theory",),
+    "attacks": ("theory", "aggregators"),
+    "federated": ("theory", "metrics", "aggregators", "attacks"),
+    "market": ("theory",),
+    "risk": ("theory", "metrics"),
+    "experiments": ("theory metrics plotting aggregators attacks federated market risk".split()),
+    "checks": (
+        "theory metrics plotting aggregators attacks federated market risk experiments".split()
+    ),
 }
-MEETING = ["experiments", "trials", "results", "plotting", "tables", "checks"]
+FILES = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*.py")}
 
 
 def imports_of(path):
-    """Names of the byzlib modules that a file imports."""
-    found = set()
+    """Names of the byzlib rooms that a file imports, and of the private modules."""
+    rooms, private = set(), set()
     for node in ast.walk(ast.parse(path.read_text())):
+        found = []
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "byzlib":
-            parts = node.module.split(".")[1:]
-            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
         if isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("byzlib.")}
-    return found
+            found = [alias.name for alias in node.names if alias.name.startswith("byzlib.")]
+        for name in found:
+            _, room, *inner = name.split(".")
+            rooms.add(room)
+            private |= {room for part in inner[:1] if part.startswith("_")}
+    return rooms - {"__version__"}, private
 
 
-def allowed(module):
-    for names in WINGS.values():
-        if module in names:
-            return {*SHARED, *names[: names.index(module)]}
-    if module in SHARED:
-        return set(SHARED[: SHARED.index(module)])
-    if module in MEETING:
-        below = MEETING[: MEETING.index(module)]
-        return {*SHARED, *below, *(name for names in WINGS.values() for name in names)}
-    return set()
+def test_the_top_holds_the_rooms_and_nothing_else():
+    top = {p.stem for p in ROOT.iterdir() if not p.name.startswith("__")}
+    assert top == set(ABOVE) == set(byzlib.ROOMS)
 
 
-FILES = {
-    path.relative_to(ROOT).with_suffix("").as_posix(): path
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("checks/*.py")]
-    if path.parent != ROOT or path.stem != "__init__"
-}
-MODULES = sorted(FILES)
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_downward(module):
-    path, (module, _, inner) = FILES[module], module.partition("/")
-    assert module in {*SHARED, *MEETING, *(n for names in WINGS.values() for n in names)}
-    itself = {module} if inner else set()
-    upward = imports_of(path) - allowed(module) - itself - {"datasets", "__version__"}
-    assert not upward, f"{module} imports {upward}"
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_up_the_list(file):
+    room = file.split("/")[0].removesuffix(".py")
+    if room != "__init__":
+        rooms, private = imports_of(FILES[file])
+        assert rooms <= {*ABOVE[room], room}
+        assert private <= {room}, f"{file} reaches into another room's private modules"
 
 
 def test_the_check_can_fail(tmp_path):
     bad = tmp_path / "krum.py"
-    bad.write_text("from byzlib.federated import ByzantineFL\nimport byzlib.risk\n")
-    assert imports_of(bad) == {"federated", "risk"}
-    assert "federated" not in allowed("aggregators") and "clients" in allowed("federated")
+    bad.write_text("from byzlib.federated import ByzantineFL\nimport byzlib.risk._alarms\n")
+    assert imports_of(bad) == ({"federated", "risk"}, {"risk"})
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if "_form" in m or not m.startswith("_")])
-def test_public_functions_are_described(module):
-    tree = ast.parse(FILES[module].read_text())
-    assert ast.get_docstring(tree), f"{module} says nothing of itself"
+@pytest.mark.parametrize("file", [f for f in FILES if "/_" not in f or "_form" in f])
+def test_public_functions_are_described(file):
+    tree = ast.parse(FILES[file].read_text())
+    assert ast.get_docstring(tree), f"{file} says nothing of itself"
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
+            assert ast.get_docstring(node), f"{file}: {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_a_room_is_entered_by_its_name(room):
+    door = getattr(byzlib, room)
+    assert room in byzlib.__doc__ and all(
+        hasattr(door, name) for name in getattr(door, "__all__", [])
+    )

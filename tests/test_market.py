@@ -6,8 +6,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm, rankdata
 
-from byzlib import features, market
-from byzlib.datasets.facts import REAL, measure
+from byzlib import market
+from byzlib.market import features
+from byzlib.market.facts import REAL, measure
 
 DAYS, SEEDS = 365, range(5)
 LIQUID = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]

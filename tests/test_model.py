@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from byzlib.model import Quadratic, SimpleModel
+from byzlib.federated import Quadratic, SimpleModel
 
 rng = np.random.default_rng(11)
 X = rng.standard_normal((10, 30, 4))
@@ -61,7 +61,7 @@ def test_blocks_and_threads_change_nothing(monkeypatch):
     model = SimpleModel(4, 64, 3)
     theta = np.stack([model.init(seed) for seed in range(30)])[:, None]
     whole = model.gradient(theta, X, y), model.loss(theta, X, y), model.predict(theta, X)
-    monkeypatch.setattr("byzlib.model.CACHE_BYTES", 1)
+    monkeypatch.setattr("byzlib.federated.model.CACHE_BYTES", 1)
     for s in (0, 13, 29):
         for i in (0, 9):
             one = theta[s, 0], X[i], y[i]

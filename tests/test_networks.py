@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import networks
-from byzlib import _networks
+from byzlib.aggregators import _networks
 
 RANKS = [(10, 4, 6), (9, 4, 5), (12, 3, 9), (2, 0, 2), (1, 0, 1), (3, 0, 3), (20, 6, 14), (7, 0, 1)]
 

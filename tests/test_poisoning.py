@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib import features, market
+from byzlib import market
 from byzlib.attacks import (
     backdoor,
     label_flip,
@@ -17,7 +17,8 @@ from byzlib.attacks import (
     targeted_label_flip,
     wash_trading,
 )
-from byzlib.clients import Client
+from byzlib.federated import Client
+from byzlib.market import features
 
 Y = np.array([0, 1, 2, 2, 1, 0])
 TRICKS = [wash_trading, spoofed_book]

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byzlib import features
-from byzlib.bybit import (
+from byzlib.market import (
     BadResponse,
     BybitError,
     RateLimited,
     RegionBlocked,
     UnknownSymbol,
     Unreachable,
+    features,
     fetch_klines,
     load_klines,
 )

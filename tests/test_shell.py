@@ -15,8 +15,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import conftest
-from byzlib.bybit import BadRequest, load_klines, main
-from byzlib.candle_store import cache_path, default_cache
+from byzlib.market import BadRequest, cache_path, default_cache, load_klines, main
 from notebooks.execute import environment, run, text_of
 from tests.bybit_cases import at, made_up, same_candles
 from tests.bybit_server import serve
@@ -167,7 +166,7 @@ def test_without_a_home_candles_want_a_named_place(nobody, tmp_path, monkeypatch
 def test_the_command_explains_itself_without_a_home(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(NO_ENTRY)
     shell = dict.fromkeys(PLACES) | {"PYTHONPATH": str(tmp_path)}
-    helped = python("-m", "byzlib.bybit", "--help", **shell)
+    helped = python("-m", "byzlib.market", "--help", **shell)
     assert helped.returncode == 0 and "$BYZLIB_BYBIT_CACHE" in helped.stdout, helped.stderr
 
 

@@ -8,10 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib.experiments import Refused, run_grid
+from byzlib.experiments import (
+    Refused,
+    compare,
+    configuration_columns,
+    curves,
+    heatmap,
+    markdown,
+    read,
+    run_grid,
+    summarize,
+    wide,
+    write,
+)
 from byzlib.metrics import holm, paired_difference, t_interval
-from byzlib.results import configuration_columns, read, write
-from byzlib.tables import compare, curves, heatmap, markdown, summarize, wide
 
 NOISE = np.random.default_rng(5).normal(0, 0.1, 40)
 GRID = {

@@ -8,8 +8,8 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 
 from byzlib import theory
-from byzlib._contract import apply_rule
 from byzlib.aggregators import RULES, krum, mean, median, trimmed_mean
+from byzlib.aggregators._contract import apply_rule
 from byzlib.attacks import sign_flip
 from tests.adversary import search_kappa
 

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from byzlib import _threads
-from byzlib._threads import each, lanes, scratch
+from byzlib.aggregators import _threads
+from byzlib.aggregators._threads import each, lanes, scratch
 
 LARGE = _threads.SMALL_BYTES
 

@@ -6,9 +6,8 @@ All data are simulated with a planted signal. A fact that takes an interval has 
 import numpy as np
 import pytest
 
-from byzlib.experiments import Refused, run_grid
+from byzlib.experiments import Refused, _market, planted, run_grid
 from byzlib.metrics import paired_difference, t_interval
-from byzlib.trials import _market, planted
 
 TEN = range(10)
 SMALL = {"rounds": 150, "test": 1000}

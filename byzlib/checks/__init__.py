@@ -11,7 +11,11 @@ from byzlib.checks.chapter_01 import liars_survived, steer_together
 from byzlib.checks.chapter_02 import careful_trimmed_mean, influence
 from byzlib.checks.chapter_03 import average_best, scores
 from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
-from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
+from byzlib.checks.chapter_05 import (
+    is_geometric_median,
+    median_of_means,
+    weiszfeld_step,
+)
 from byzlib.checks.chapter_06 import clip_around, mix
 from byzlib.checks.chapter_07 import min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember

@@ -3,7 +3,7 @@
 import numpy as np
 
 from byzlib.checks._form import array, exercise, require
-from byzlib.model import SimpleModel
+from byzlib.federated import SimpleModel
 
 
 @exercise("Exercise 11.3 a", "the section How different are honest clients?, equation (11.1).")

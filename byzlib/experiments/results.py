@@ -1,0 +1,81 @@
+"""Results in files that people can read: one line a configuration and metric, one column a seed."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from byzlib.experiments.grid import RESULT
+
+SEED = "seed "  # "seed 0", "seed 1", ...
+
+
+def configuration_columns(results):
+    """Names of the columns that say what was run, such as rule, attack, f."""
+    return [name for name in results.columns if name not in RESULT]
+
+
+def write(results, path, about="", digits=5, metrics=None):
+    """Keep a result of `run_grid` as a CSV file, whole or not at all.
+
+    Parameters
+    ----------
+    results : DataFrame of `run_grid`
+    path : path
+    about : str
+        What was run, when and by what command; stands above the table behind "# ".
+    digits : int
+        Decimals of the figures.
+    metrics : list of str, optional
+        Which ones to keep; all by default.
+    """
+    names = configuration_columns(results)
+    kept = (
+        results[results["metric"].isin(metrics) | results["metric"].isna()] if metrics else results
+    )
+    seeds = sorted(kept["seed"].dropna().unique())
+    lines = []
+    for key, rows in kept.groupby([*names, "metric"], sort=False, dropna=False):
+        fields = dict(zip([*names, "metric"], key, strict=True))
+        refused = rows.loc[rows["status"] == "refused", "note"]
+        fields |= {"metric": "", "note": refused.iloc[0]} if len(refused) else {"note": ""}
+        for seed, value, note in zip(rows["seed"], rows["value"], rows["note"], strict=True):
+            if not len(refused):
+                fields[f"{SEED}{seed}"] = note or f"{value:.{digits}f}"
+        lines.append(fields)
+    columns = [*names, "metric", *(f"{SEED}{seed}" for seed in seeds), "note"]
+    table = pd.DataFrame(lines, columns=columns)
+    head = "".join(f"# {line}\n" for line in about.splitlines())
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".new")
+    half.write_text(head + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    os.replace(half, path)
+
+
+def read(path):
+    """The table that `write` kept, as `run_grid` returns it; figures are rounded.
+
+    Returns
+    -------
+    DataFrame; ``attrs["about"]`` holds the lines above the table.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    about = [line[2:] for line in text.splitlines() if line.startswith("# ")]
+    table = pd.read_csv(path, skiprows=len(about), keep_default_na=False)
+    seeds = [name for name in table.columns if name.startswith(SEED)]
+    names = list(table.columns[: table.columns.get_loc("metric")])
+    rows = []
+    for line in table.to_dict("records"):
+        configuration = [line[name] for name in names]
+        if line["note"]:
+            rows.append((*configuration, pd.NA, None, np.nan, "refused", line["note"]))
+        for name in seeds:
+            if (text := str(line[name])) and not line["note"]:
+                end = text.startswith("in round")
+                figure = (np.nan, "diverged", text) if end else (float(text), "ok", "")
+                rows.append((*configuration, int(name[len(SEED) :]), line["metric"], *figure))
+    results = pd.DataFrame(rows, columns=[*names, *RESULT]).astype({"seed": "Int64"})
+    results.attrs["about"] = "\n".join(about)
+    return results

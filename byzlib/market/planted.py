@@ -1,0 +1,108 @@
+"""A learning task whose best possible accuracy is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from byzlib.theory import as_count, as_generator
+
+
+def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
+    """A three-class task whose best possible accuracy is known.
+
+    x ~ N(0, I), s = <a, x>, z = sqrt(r2) s + sqrt(1 - r2) e with e ~ N(0, 1); the class is
+    0 (Down) if z < -tau, 2 (Up) if z > tau, else 1 (Flat), and P(Flat) = p_flat fixes tau.
+
+    Parameters
+    ----------
+    m : int
+        Samples.
+    r2 : float in [0, 1]
+        Share of the variance of z that the features explain. Real five-minute returns: below .01.
+    p_flat : float in (0, 1)
+    rng : int or numpy.random.Generator
+    n_features : int
+    shape : tuple of int
+        Leading axes: (10,) draws for ten clients.
+    direction : array, (..., n_features), optional
+        a; scaled to length 1; its leading axes broadcast to `shape`, so that clients may differ.
+        By default (2, -1, 2, 0, ..., 0) / 3, cut to n_features.
+
+    Returns
+    -------
+    X : ndarray, (*shape, m, n_features)
+    y : ndarray of int, (*shape, m)
+    """
+    tau = _threshold(r2, p_flat)
+    rng = as_generator(rng, "planted_signal")
+    p = as_count(n_features, "n_features", "planted_signal")
+    m = as_count(m, "m", "planted_signal")
+    if p < 1 or m < 1:
+        raise ValueError(f"planted_signal needs m >= 1 and n_features >= 1; got {m}, {p}")
+    a = np.resize([2.0, -1.0, 2.0], p) * (np.arange(p) < 3) if direction is None else direction
+    a = np.asarray(a, dtype=float)
+    if a.ndim < 1 or a.shape[-1] != p or not (np.linalg.norm(a, axis=-1) > 0).all():
+        raise ValueError(f"direction must be (..., {p}) and not zero; got shape {a.shape}")
+    a = a / np.linalg.norm(a, axis=-1, keepdims=True)
+    X = rng.standard_normal((*shape, m, p))
+    noise = rng.standard_normal((*shape, m))
+    signal = np.squeeze(X @ a[..., None], -1)
+    z = np.sqrt(r2) * signal + np.sqrt(1 - r2) * noise
+    return X, 1 + (z > tau).astype(int) - (z < -tau)
+
+
+def planted_signal_accuracy(r2, p_flat, balanced=False):
+    """Accuracy of the best classifier of `planted_signal`, which picks the likeliest class.
+
+    That is Flat while |s| is below some b, Up above b, Down below -b. With phi the normal density
+    and P(k | s) the class probabilities::
+
+        accuracy = 2 * (integral of phi P(Flat | s) over 0..b + of phi P(Up | s) over b..inf)
+
+    Parameters
+    ----------
+    r2, p_flat : float
+        As for `planted_signal`.
+    balanced : bool
+        Return the mean of that classifier's three recalls instead.
+    """
+    from scipy.integrate import quad  # the two take a second to import
+    from scipy.optimize import brentq
+
+    tau = _threshold(r2, p_flat)
+    rho, rest = np.sqrt(r2), np.sqrt(1 - r2)
+
+    def p_up(s):
+        return ndtr((rho * s - tau) / rest) if rest else float(s > tau)
+
+    def p_flat_at(s):
+        return 1 - p_up(s) - p_up(-s)
+
+    far = 40.0  # standard deviations: nothing lies beyond
+    flat_wins = p_flat_at(0.0) > p_up(0.0), p_flat_at(far) > p_up(far)
+    b = {(True, True): far, (False, False): 0.0}.get(flat_wins)
+    if b is None:
+        b = tau if r2 == 1 else brentq(lambda s: p_flat_at(s) - p_up(s), 0.0, far)
+
+    def mass(p, low, high):
+        def density(s):
+            return np.exp(-s * s / 2) / np.sqrt(2 * np.pi) * p(s)
+
+        # Cut at 9: a wide interval would hide the peak from the quadrature.
+        cuts = sorted({low, high, *(cut for cut in (tau, 9.0) if low < cut < high)})
+        return 2 * sum(quad(density, *ends)[0] for ends in pairwise(cuts))
+
+    flat, up = mass(p_flat_at, 0.0, b), mass(p_up, b, far)
+    if balanced:
+        return (flat / p_flat + 2 * up / (1 - p_flat)) / 3
+    return flat + up
+
+
+def _threshold(r2, p_flat):
+    """tau with P(|z| <= tau) = p_flat."""
+    if not 0 <= r2 <= 1 or not 0 < p_flat < 1:
+        raise ValueError(f"need 0 <= r2 <= 1 and 0 < p_flat < 1; got r2 = {r2}, p_flat = {p_flat}")
+    return float(ndtri((1 + p_flat) / 2))

@@ -1,0 +1,286 @@
+"""A simulated market, and a learning task whose best answer is known.
+
+The simulated market is calibrated to public five-minute candles of Bybit's linear contracts in
+2025-2026. Like those it gives no direction away: the sign of the next return is a fair coin,
+unless a regime with a memory or a drift is asked for by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from byzlib.market import _tape
+from byzlib.market._tape import Symbol
+from byzlib.market.planted import planted_signal, planted_signal_accuracy
+from byzlib.market.sample import load_sample
+from byzlib.theory import as_count, as_generator
+
+__all__ = ["INTERVALS", "REGIMES", "SYMBOLS", "Regime", "Symbol", "load_sample", "planted_signal",
+           "planted_signal_accuracy", "simulate"]  # fmt: skip
+
+INTERVALS = (5, 15, 30, 60, 120, 240, 360, 720)  # minutes
+AFTERMATH = 60  # candles after a crash in which the market is upset
+_PER_DAY = 288
+_STEP = pd.Timedelta("5min")
+_UPSET = 5.0  # factor on the volatility of a crash's candle; it falls back over the aftermath
+
+SYMBOLS = {
+    "BTCUSDT": Symbol(60_000.0, 10, 1000, 14.6e-4, 210.0, crash=0.08),
+    "ETHUSDT": Symbol(3_000.0, 100, 100, 21.6e-4, 1_500.0, crash=0.07),
+    "SOLUSDT": Symbol(150.0, 100, 10, 24.3e-4, 15_000.0, crash=0.16),
+    # Thin: so few trades that candles without a trade, or without a range, occur.
+    "BALUSDT": Symbol(3.0, 10_000, 10, 23e-4, 190.0, 0.66, 6.0, 2.5, 0.20),
+}
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How a stretch of time differs from the calibrated market.
+
+    volatility : factor on every candle's standard deviation, > 0.
+    memory : correlation of the next standardised return with this one, in (-1, 1). Real
+        five-minute returns are near -0.02; 0.2 lets the sign be guessed right in 56 % of candles
+        (1/2 + arcsin(memory) / pi). Positive: moves go on; negative: they turn back.
+    drift : log return a day.
+    """
+
+    volatility: float = 1.0
+    memory: float = 0.0
+    drift: float = 0.0
+
+    def __post_init__(self):
+        if not (0 < self.volatility < np.inf and abs(self.memory) < 1 and np.isfinite(self.drift)):
+            raise ValueError(
+                f"a regime needs volatility > 0, |memory| < 1, finite drift; got {self}"
+            )
+
+
+REGIMES = {
+    "normal": Regime(),
+    "calm": Regime(volatility=0.5),
+    "turbulent": Regime(volatility=2.0),
+    "trending": Regime(memory=0.2),
+    "reverting": Regime(memory=-0.2),
+    "bull": Regime(drift=0.01),
+    "bear": Regime(drift=-0.01),
+}
+
+
+def simulate(
+    symbols="BTCUSDT",
+    days=30,
+    rng=0,
+    *,
+    start="2025-01-01",
+    interval=5,
+    venues=None,
+    regimes=None,
+    crash=None,
+):
+    """Draw candles of a simulated market.
+
+    The recipe: log-volatility is an hour and weekday profile plus three AR(1) parts; each candle's
+    scale has Student tails; a candle is a Brownian path of eight steps, with the highs and lows
+    between steps drawn from a Brownian bridge; prices and volumes are rounded to ticks and lots;
+    each open is the previous close; log-volume follows the log-range. Symbols share most of the
+    path and of the volatility, so that returns of the liquid ones correlate 0.80. The sign of the
+    next return is independent of all that came before.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str
+        Of ``SYMBOLS``; BALUSDT is thin: candles without a trade (volume 0, all prices the last
+        close) or without a range. A symbol's candles do not depend on which others are drawn.
+    days : int
+        Length, >= 1. The first days do not depend on how many follow.
+    rng : int or numpy.random.Generator
+    start : str or Timestamp
+        First open time; UTC unless it says otherwise; midnight.
+    interval : int
+        Minutes, one of ``INTERVALS``; beyond 5, five-minute candles are merged.
+    venues : str or sequence of str, optional
+        Names, freely chosen. Each venue quotes the same market with its own small noise (returns
+        of two venues correlate .998) and has a size and volume movements of its own. A venue's
+        candles do not depend on which others are drawn.
+    regimes : dict or str, optional
+        ``{0: "calm", 15: "turbulent"}``: from which day on which of ``REGIMES`` (or a `Regime`)
+        holds; "normal" before the first. A str or `Regime` holds throughout. Chance stays the
+        same: with and without regimes the same shocks are used.
+    crash : str or Timestamp, optional
+        Open time of a candle in which all symbols fall together, by ``SYMBOLS[name].crash`` (as
+        on 2025-10-10: BTC 8 %; BALUSDT's 20 % is a choice) on top of chance. In it volatility is 5
+        times the usual and falls back over the next 60 candles, while memory changes its sign.
+
+    Returns
+    -------
+    DataFrame; a dict of them by symbol when `symbols` is a sequence, by venue when `venues` is
+    one, by (venue, symbol) when both are
+        In the form of `byzlib.market.fetch_klines`: indexed by ``open_time`` (UTC, ascending),
+        float64 columns open, high, low, close (USDT), volume (coins), turnover (USDT, at the mean
+        of the four prices, to the cent); ``attrs["source"] == "simulated"``.
+        With regimes or a crash there is also a categorical column ``regime``: the name that holds
+        in each candle, "crash" for the crash and its aftermath; ``attrs["crash"]`` holds the open
+        times ``at`` and ``until`` (the last upset one). With venues, ``attrs["venue"]``.
+
+    Raises
+    ------
+    ValueError
+        If a symbol, interval or regime is unknown, or a time does not fit; TypeError for types.
+
+    Source: the targets are measured by `byzlib.market.facts.measure`; chapter 10 shows them.
+    """
+    names = _names(symbols, "symbols")
+    if unknown := [name for name in names if name not in SYMBOLS]:
+        raise ValueError(f"no simulated symbol {unknown[0]!r}; there are {', '.join(SYMBOLS)}")
+    if as_count(days, "days", "simulate") < 1:
+        raise ValueError(f"simulate needs days >= 1; got {days}")
+    if as_count(interval, "interval", "simulate") not in INTERVALS:
+        raise ValueError(f"simulate needs an interval of {INTERVALS} minutes; got {interval}")
+    times = _clock(start, days)
+    script, regime = _script(times, days, regimes, crash)
+    # One integer, then one stream per symbol and use: nothing drawn for one shifts another.
+    seed = int(as_generator(rng, "simulate").integers(2**63))
+    market, season = _tape.shocks(seed, "market", len(times)), _tape.season(times)
+    frames = {}
+    for name in names:
+        symbol = SYMBOLS[name]
+        shocks = _tape.mixed(symbol, market, _tape.shocks(seed, name, len(times)))
+        for venue in [None] if venues is None else _names(venues, "venues"):
+            own = None if venue is None else _tape.venue_shocks(seed, venue, name, len(times))
+            trading = _trading(seed, venue, name, len(times))
+            columns = _tape.candles(symbol, shocks, season, script, own, trading)
+            frame = _merge(_frame(columns, times, name, regime), interval)
+            frame.attrs |= {} if venue is None else {"venue": venue}
+            frames[venue, name] = _labelled(frame, crash)
+    return _by_what_was_asked(frames, symbols, venues)
+
+
+def _names(given, what):
+    names = [given] if isinstance(given, str) else list(given)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"simulate needs {what} as a name or a list of names; got {given!r}")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"simulate needs each of {what} once; got {repeated[0]!r} again")
+    return names
+
+
+def _by_what_was_asked(frames, symbols, venues):
+    """One frame, or a dict with keys of only what was asked for as a sequence."""
+    one_symbol, one_venue = isinstance(symbols, str), venues is None or isinstance(venues, str)
+    if one_symbol and one_venue:
+        (frame,) = frames.values()
+        return frame
+    if one_symbol:
+        return {venue: frame for (venue, _), frame in frames.items()}
+    if one_venue:
+        return {name: frame for (_, name), frame in frames.items()}
+    order = [(venue, name) for venue in venues for name in symbols]
+    return {key: frames[key] for key in order}
+
+
+def _clock(start, days):
+    start = _utc(start)
+    if start != start.normalize():
+        raise ValueError(f"start must be a midnight UTC; got {start}")
+    times = pd.date_range(start, periods=days * _PER_DAY, freq="5min", name="open_time")
+    return pd.DatetimeIndex(times.as_unit("ms"), freq=None)
+
+
+def _utc(time):
+    time = pd.Timestamp(time)
+    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+
+
+def _script(times, days, regimes, crash):
+    """The script of the whole time, and each candle's regime as a pandas Categorical."""
+    if regimes is None and crash is None:
+        return None, None
+    plan = {0: regimes} if isinstance(regimes, str | Regime) else dict(regimes or {})
+    plan = {0: "normal"} | plan
+    for day, regime in plan.items():
+        if not 0 <= as_count(day, "regime's first day", "simulate") < days:
+            raise ValueError(f"a regime must begin on a day from 0 to {days - 1}; got {day}")
+        if regime not in REGIMES and not isinstance(regime, Regime):
+            raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}, or a Regime")
+    begin = sorted(plan)
+    held = [REGIMES[r] if isinstance(r, str) else r for r in (plan[day] for day in begin)]
+    names = [plan[day] if isinstance(plan[day], str) else str(plan[day]) for day in begin]
+    which = np.searchsorted(begin, np.arange(len(times)) // _PER_DAY, side="right") - 1
+    of = {
+        k: np.array([float(getattr(r, k)) for r in held])[which] for k in ("volatility", "memory")
+    }
+    drift = np.array([float(r.drift) for r in held])[which] / _PER_DAY
+    # "crash" comes last, so that the largest code of a merged candle names it.
+    kinds = [*dict.fromkeys(names), "crash"]
+    codes = np.array([kinds.index(name) for name in names])[which]
+    fall = np.zeros(len(times))
+    if crash is not None:
+        at = _place(times, crash)
+        upset = slice(at, at + AFTERMATH + 1)
+        passed = np.arange(len(times[upset])) / AFTERMATH
+        of["volatility"][upset] *= _UPSET ** (1 - passed)
+        of["memory"][upset] *= -1
+        fall[at], codes[upset] = 1.0, len(kinds) - 1
+    kinds = kinds if crash is not None else kinds[:-1]
+    return _tape.Script(**of, drift=drift, crash=fall), pd.Categorical.from_codes(codes, kinds)
+
+
+def _place(times, crash):
+    """Which candle the crash falls in."""
+    at = _utc(crash)
+    if at not in times:
+        raise ValueError(
+            f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
+            f"of five minutes; got {at}"
+        )
+    return times.get_loc(at)
+
+
+def _trading(seed, venue, name, n):
+    """Uniform numbers for a thin symbol's trades, each venue's own; None for a liquid one."""
+    if np.isinf(SYMBOLS[name].trades):
+        return None
+    source = name if venue is None else f"{venue} {name}"
+    return _tape.stream(seed, source, "trades").random((n, _tape.STEPS))
+
+
+def _frame(columns, times, name, regime):
+    candles = pd.DataFrame(
+        dict(zip(("open", "high", "low", "close", "volume"), columns, strict=True)), index=times
+    )
+    candles["turnover"] = (candles["volume"] * sum(columns[:4]) / 4).round(2)
+    if regime is not None:
+        candles["regime"] = regime
+    # As of a fetch that met no gap and dropped nothing.
+    market = {"source": "simulated", "category": "linear", "symbol": name, "interval": "5"}
+    candles.attrs = market | {"gaps": [], "dropped": {}}
+    return candles
+
+
+def _labelled(frame, crash):
+    if crash is not None:
+        upset = frame.index[frame["regime"] == "crash"]
+        frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
+    return frame
+
+
+def _merge(candles, interval):
+    """Longer candles from five-minute ones."""
+    k = interval // 5
+    if k == 1:
+        return candles
+    groups = candles.iloc[:, :6].to_numpy(dtype=float).reshape(-1, k, 6)
+    o, h, low, c, v, turnover = np.moveaxis(groups, -1, 0)
+    merged = [o[:, 0], h.max(axis=1), low.min(axis=1), c[:, -1]]
+    merged += [v.sum(axis=1).round(3), turnover.sum(axis=1).round(2)]
+    names = candles.columns[:6]
+    out = pd.DataFrame(dict(zip(names, merged, strict=True)), index=candles.index[::k])
+    if "regime" in candles:
+        kinds = candles["regime"].cat
+        codes = kinds.codes.to_numpy().reshape(-1, k).max(axis=1)
+        out["regime"] = pd.Categorical.from_codes(codes, kinds.categories)
+    out.attrs = candles.attrs | {"interval": str(interval)}
+    return out

@@ -1,0 +1,274 @@
+"""Risk that many desks measure together: value at risk, its back-tests, stress scenarios, alarms.
+
+A return is a share of capital, negative when money is lost; value at risk and expected shortfall
+are losses, and positive when money is lost. Arrays of returns are (..., m): leading axes are
+independent trials. A rule is any function from updates (..., n, d) to (..., d).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from byzlib.risk.backtests import (
+    Backtest,
+    as_share,
+    christoffersen,
+    independence,
+    kupiec,
+)
+from byzlib.risk.detection import (
+    AUC,
+    auc,
+    clone_score,
+    cusum,
+    detection_delay,
+    gap_score,
+    line_score,
+    pair_score,
+    roc,
+    shout_score,
+)
+from byzlib.theory import as_count, as_generator, as_number
+
+__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "clone_score", "cusum",
+           "detection_delay", "exceedances", "expected_shortfall", "federated_var", "gap_score",
+           "independence", "kupiec", "line_score", "pair_score", "pinball_gradient", "pinball_loss",
+           "pool_scenarios", "roc", "shout_score", "stress_losses", "value_at_risk"]  # fmt: skip
+
+
+# --- How much a day may cost ----------------------------------------------------------------
+
+
+def value_at_risk(returns, q=0.01):
+    """Historical value at risk: the loss that a share q of past returns reached or passed.
+
+    VaR = -x_(k), x ascending, k = ceil(q m). It minimises `pinball_loss`. For independent days from
+    one continuous law the next return falls below -VaR with probability k / (m + 1), whatever the
+    law is.
+
+    Parameters
+    ----------
+    returns : (..., m) array_like
+        Finite, m >= 1. Under 1 / q of them the answer is the worst loss seen.
+    q : float
+        Between 0 and 1; 0.01 is a 99 % value at risk.
+
+    Returns
+    -------
+    (...,) array, in units of the returns.
+    """
+    x, q = _returns(returns, "value_at_risk"), as_share(q, "q", "value_at_risk")
+    k = _tail_count(x.shape[-1], q)
+    return -np.partition(x, k - 1, axis=-1)[..., k - 1]
+
+
+def expected_shortfall(returns, q=0.01):
+    """Mean loss in the worst share q of past returns.
+
+    ES = -(x_(1) + ... + x_(k-1) + (q m - k + 1) x_(k)) / (q m), k = ceil(q m): the last return
+    counts by the part of it that belongs to the share. Never below `value_at_risk`.
+
+    Parameters and return as in `value_at_risk`.
+
+    Source: Acerbi and Tasche, Journal of Banking & Finance 2002, proposition 4.1.
+    """
+    x, q = _returns(returns, "expected_shortfall"), as_share(q, "q", "expected_shortfall")
+    k = _tail_count(x.shape[-1], q)
+    worst = np.sort(np.partition(x, k - 1, axis=-1)[..., :k], axis=-1)
+    weights = np.ones(k)
+    weights[-1] = max(q * x.shape[-1] - k + 1, 0)
+    return -(worst * (weights / weights.sum())).sum(axis=-1)
+
+
+def pinball_loss(theta, returns, q=0.01):
+    """Mean of (q - 1{r < theta}) (r - theta): least where theta is the q-quantile of the returns.
+
+    Parameters
+    ----------
+    theta : (...,) array_like
+        A return: minus a value at risk.
+    returns : (..., m) array_like
+    q : float
+
+    Returns
+    -------
+    (...,) array, >= 0.
+
+    Source: Koenker and Bassett, Econometrica 1978.
+    """
+    x, q = _returns(returns, "pinball_loss"), as_share(q, "q", "pinball_loss")
+    above = x - np.asarray(theta, dtype=float)[..., None]
+    return ((q - (above < 0)) * above).mean(axis=-1)
+
+
+def pinball_gradient(theta, returns, q=0.01):
+    """Slope of `pinball_loss` in theta: the share of returns below theta, minus q.
+
+    Parameters and shapes as in `pinball_loss`. Always within [-q, 1 - q].
+    """
+    x, q = _returns(returns, "pinball_gradient"), as_share(q, "q", "pinball_gradient")
+    return (x < np.asarray(theta, dtype=float)[..., None]).mean(axis=-1) - q
+
+
+def federated_var(
+    returns, rule, q=0.01, *, learning_rate, rounds=200, f=0, attack=None, start=0.0, rng=None
+):
+    """Find one value at risk together, while every desk keeps its returns to itself.
+
+    Each round the desks send `pinball_gradient` at the common theta, the server brings every
+    report into [-q, 1 - q] (no honest one lies outside; one that is no number counts as 0, a desk
+    that asks for no change) and steps: theta <- theta - learning_rate F(g_1, ..., g_n). When f
+    desks send b beside h honest ones, the mean rests where the honest share of returns
+    below theta is q - (f / h) b, and nowhere when that is negative.
+
+    Parameters
+    ----------
+    returns : (..., h, m) array_like
+        What the h honest desks saw.
+    rule : callable (..., n, 1) -> (..., 1)
+    q : float
+    learning_rate : float
+        In units of the returns. Near the answer a round closes a share learning_rate * density
+        of the distance.
+    rounds : int
+    f : int
+        How many liars join the h desks; they send `attack(honest, f, rng)`.
+    attack : callable (..., h, 1), f, rng -> (..., f, 1), optional
+        Needed where f > 0, such as the functions of `byzlib.attacks`.
+    start : float
+        First theta.
+    rng : numpy.random.Generator or int
+        Passed to the attack.
+
+    Returns
+    -------
+    (..., rounds + 1) array
+        The value at risk, -theta, before the first round and after each.
+    """
+    x, q = _returns(returns, "federated_var", least=2), as_share(q, "q", "federated_var")
+    rate = as_number(learning_rate, "learning_rate", "federated_var")
+    rounds, f = as_count(rounds, "rounds", "federated_var"), as_count(f, "f", "federated_var")
+    if rounds < 1 or f < 0 or (f > 0 and attack is None):
+        raise ValueError(
+            f"federated_var needs rounds >= 1, f >= 0, and an attack where f > 0; "
+            f"got rounds = {rounds}, f = {f}, attack = {attack}"
+        )
+    rng = rng if rng is None else as_generator(rng, "federated_var")
+    theta = np.full(x.shape[:-2], float(start))
+    path = [-theta]
+    for _ in range(rounds):
+        below = np.count_nonzero(x < theta[..., None, None], axis=-1)
+        sent = (below / x.shape[-1] - q)[..., None]
+        if f:
+            sent = np.concatenate([sent, attack(sent, f, rng)], axis=-2)
+        sent = np.clip(np.where(np.isnan(sent), 0.0, sent), -q, 1 - q)
+        theta = theta - rate * np.asarray(rule(sent))[..., 0]
+        path.append(-theta)
+    return np.stack(path, axis=-1)
+
+
+# --- Was it right? The tests are in _backtests ---------------------------------------------
+
+
+def exceedances(returns, var):
+    """The days whose loss was larger than the value at risk.
+
+    Parameters
+    ----------
+    returns : (..., T) array_like
+    var : (...,) or (..., T) array_like
+        One figure for all days of a trial, or, with as many axes as `returns`, one for each day.
+
+    Returns
+    -------
+    (..., T) array of bool
+    """
+    x, var = _returns(returns, "exceedances"), np.asarray(var, dtype=float)
+    return x < -(var if var.ndim == x.ndim else var[..., None])
+
+
+# --- What has not happened yet --------------------------------------------------------------
+
+
+class Scenarios(NamedTuple):
+    """The union of all desks' scenarios, with the desk that first sent each, and the refused."""
+
+    shocks: np.ndarray  # (K, d)
+    desk: np.ndarray  # (K,)
+    refused: list  # (desk, scenario) pairs
+
+
+def pool_scenarios(reports, low, high):
+    """Keep every scenario that any desk knows and that is possible; count none of them twice.
+
+    A set of scenarios is not a crowd of guesses at one number: the one that nobody else has is the
+    one to keep. So nothing is averaged or trimmed. What is impossible is refused and named.
+
+    Parameters
+    ----------
+    reports : sequence of n array_like, each (k_i, d)
+        The scenarios of each desk: shocks to d prices, as returns.
+    low, high : float or (d,) array_like
+        The smallest and largest possible shock, such as -1 for a price that cannot fall below 0.
+
+    Returns
+    -------
+    Scenarios(shocks (K, d), desk (K,), refused)
+        Without repetitions, in the order sent.
+    """
+    kept, desk, refused, seen, width = [], [], [], set(), None
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    if not (low <= high).all():
+        raise ValueError(f"pool_scenarios needs low <= high; got {low} and {high}")
+    for i, report in enumerate(reports):
+        shocks = np.asarray(report, dtype=float)
+        width = shocks.shape[-1] if width is None and shocks.ndim == 2 else width
+        if shocks.ndim != 2 or shocks.shape[-1] != width:
+            raise ValueError(
+                f"pool_scenarios needs scenarios of shape (k, d), d the same for all desks; "
+                f"desk {i} sent {shocks.shape}"
+            )
+        for shock in shocks + 0.0:  # -0.0 is 0.0
+            if not ((shock >= low) & (shock <= high)).all():
+                refused.append((i, shock))
+            elif shock.tobytes() not in seen:
+                seen.add(shock.tobytes())
+                kept.append(shock)
+                desk.append(i)
+    return Scenarios(np.array(kept).reshape(-1, width or 0), np.array(desk, dtype=int), refused)
+
+
+def stress_losses(exposure, shocks):
+    """What a book loses in each scenario: -shocks @ exposure, linear in the shocks.
+
+    exposure : (..., d) array_like, money in each price, negative when short; shocks : (K, d).
+    Returns (..., K), positive where money is lost.
+    """
+    exposure, shocks = np.asarray(exposure, dtype=float), np.asarray(shocks, dtype=float)
+    if shocks.ndim != 2 or exposure.ndim == 0 or exposure.shape[-1] != shocks.shape[-1]:
+        raise ValueError(
+            f"stress_losses needs exposure (..., d) and shocks (K, d); "
+            f"got {exposure.shape} and {shocks.shape}"
+        )
+    return -(exposure @ shocks.T)
+
+
+# --- Shared ---------------------------------------------------------------------------------
+
+
+def _tail_count(m, q):
+    """ceil(q m), where 0.07 * 100 is 7 and not a little more; at least one."""
+    return max(math.ceil(q * m * (1 - 1e-12)), 1)
+
+
+def _returns(values, caller, least=1):
+    x = np.asarray(values)
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"{caller} needs real returns; got an array of dtype {x.dtype}")
+    if x.ndim < least or 0 in x.shape[-least:]:
+        wanted = "(..., m), m >= 1" if least == 1 else "(..., h, m), h >= 1 and m >= 1"
+        raise ValueError(f"{caller} needs returns of shape {wanted}; got {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{caller} needs finite returns; drop the days that are not known")
+    return x.astype(float)
