@@ -68,7 +68,7 @@ setup: $(READY) ## make the environment in .venv, as every other target does (VE
 	@echo "The environment stands in $(VENV)"
 
 book: $(READY) ## execute every chapter and build the reading site
-	@$(PY) -m notebooks.pages "$(BUILD)"
+	@$(PY) -m notebooks.build_site "$(BUILD)"
 
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 test: style ## check style, library, book and every output of every chapter
@@ -96,13 +96,13 @@ notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03
 	@$(PY) -m notebooks.execute $(ONLY)
 
 exercises: $(READY) ## derive the students' exercises into notebooks/exercises/student/
-	@$(PY) -m notebooks.derive
+	@$(PY) -m notebooks.make_exercises
 
 table: $(READY) ## compute the accuracy table of chapter 09 (FRESH=--fresh: from scratch)
-	@$(PY) -m notebooks.tables table $(FRESH)
+	@$(PY) -m notebooks.make_results table $(FRESH)
 
 matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
-	@$(PY) -m notebooks.tables matrix $(FRESH)
+	@$(PY) -m notebooks.make_results matrix $(FRESH)
 
 # All cores, unlike the book; PYTHON_BENCH=../bench/bin/python where the other libraries are.
 BENCH := env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY))

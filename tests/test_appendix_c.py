@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from notebooks.claims import HERE, PAGE, read, table, with_tables
+from notebooks.make_claims import HERE, PAGE, read, table, with_tables
 from tests.book_checks import FENCE
 
 VERDICTS = {"right", "imprecise", "wrong", "undefined", "bug"}

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from notebooks import pages
+from notebooks import build_site
 from notebooks.execute import canonical, chapters, save, text_of
 
 DOT = (  # a PNG of one pixel
@@ -85,40 +85,40 @@ def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys):
     (root / "notebooks/conf.py").write_text("", encoding="utf-8")
     built = []
 
-    def build_site(executed, build):
+    def build_pages(executed, build):
         built.append([nbformat.read(path, 4).cells[1].outputs[0].text for path in executed])
         (build / "html").mkdir(exist_ok=True)
         (build / "html/index.html").write_text("", encoding="utf-8")
 
-    monkeypatch.setattr(pages, "build_site", build_site)
-    pages.book(root)
+    monkeypatch.setattr(build_site, "build_pages", build_pages)
+    build_site.book(root)
     assert built == [["1\n", "2\n"]]
     assert capsys.readouterr().out == f"{root / '_build/html/index.html'}\n"
 
     stored = (root / "_build/executed/03_one.ipynb").stat()
-    pages.book(root)
+    build_site.book(root)
     assert len(built) == 1 and "executing" not in capsys.readouterr().err
 
     path = root / "notebooks/04_two.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace("print(2)", "print(3)"), "utf-8")
-    pages.book(root)
+    build_site.book(root)
     assert built[-1] == ["1\n", "3\n"]
     assert (root / "_build/executed/03_one.ipynb").stat() == stored
     assert "03_one" not in capsys.readouterr().err
 
     # A new picture or output in the stored chapter changes nothing; the library does.
-    known = pages.changing(root)
+    known = build_site.changing(root)
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["cells"][1]["execution_count"] = 7
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    assert pages.changing(root) == known
+    assert build_site.changing(root) == known
     (root / "byzlib/krum.py").write_text("", encoding="utf-8")
-    assert not set(known.items()) & set(pages.changing(root).items())
+    assert not set(known.items()) & set(build_site.changing(root).items())
 
 
 def test_a_failing_chapter_keeps_the_others_of_the_run(tmp_path):
     root = tree(tmp_path, c03_good="print(1)", c04_bad="1 / 0")
     with pytest.raises(SystemExit, match="04_bad"):
-        pages.book(root)
+        build_site.book(root)
     record = json.loads((root / "_build/record.json").read_text(encoding="utf-8"))
     assert set(record) == {"03_good.ipynb"} and len(chapters(root)) == 2

@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from notebooks.derive import derive, student
 from notebooks.execute import exercises
+from notebooks.make_exercises import derive, student
 from tests.player import play
 
 ROOT = Path(__file__).parent.parent

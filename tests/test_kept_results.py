@@ -7,7 +7,8 @@ import pytest
 from byzlib.experiments import compare, configuration_columns, planted, read, summarize
 from byzlib.market import load_sample
 from byzlib.metrics import paired_difference, t_interval
-from notebooks import candles, tables
+from notebooks import make_results as tables
+from notebooks import train_on_candles as candles
 
 ACCURACY, MATRIX, CANDLES = (
     read(tables.FOLDER / f"{name}.csv") for name in ("accuracy", "matrix", "candles")

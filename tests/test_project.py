@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 import byzlib
 from byzlib.market import load_sample
 from conftest import same
-from notebooks import pages
+from notebooks import build_site
 from tests.bybit_server import serve
 
 ROOT = Path(__file__).parent.parent
@@ -260,7 +260,7 @@ def test_what_make_does_is_typed_and_not_found_in_the_shell(bare):
 def test_another_place_for_the_environment_and_the_site(bare, tmp_path):
     for place in (f"{tmp_path}/v", "sub/v"):
         planned = run_make(bare, "-n", "book", f"VENV={place}", "BUILD=/a site").stdout
-        assert f'{place}/bin/python -m notebooks.pages "/a site"' in planned
+        assert f'{place}/bin/python -m notebooks.build_site "/a site"' in planned
         assert "-p .venv" not in planned and ".venv/bin" not in planned
         assert told(bare, f"VENV={place}")["IPYTHONDIR"] == str(bare / place / "ipython")
     for place in ("", "a b", "~/v"):
@@ -278,7 +278,7 @@ def test_a_place_that_cannot_be_written_is_named_with_a_way_out(bare):
         said = f"/dev/null/v cannot be written; name another place: {way}"
         assert refused.stderr.splitlines()[0] == said and refused.returncode
     with pytest.raises(SystemExit, match="^/dev/null/site cannot be written .* BUILD=/another"):
-        pages.own(Path("/dev/null/site"))
+        build_site.own(Path("/dev/null/site"))
 
 
 @make
@@ -288,7 +288,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(bare, tmp_path):
     refused = run_make(bare, "setup", f"VENV={tmp_path}/mine")
     assert refused.returncode and "mine holds something else" in refused.stderr
     with pytest.raises(SystemExit, match="mine holds letter; .* BUILD="):
-        pages.own(tmp_path / "mine")
+        build_site.own(tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
 
 

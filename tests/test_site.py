@@ -10,8 +10,8 @@ import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from notebooks import execute
+from notebooks.build_site import build_pages
 from notebooks.execute import chapters, exercises
-from notebooks.pages import build_site
 
 ROOT = Path(__file__).parent.parent
 TAG = re.compile(r"<(img|script|link|iframe|source|a)\b([^>]*)>")
@@ -52,7 +52,7 @@ def broken(path, page):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     build = tmp_path_factory.mktemp("a build")
-    build_site(chapters(ROOT), build, ROOT)
+    build_pages(chapters(ROOT), build, ROOT)
     found = (build / "html").rglob("*.html")
     return {path: path.read_text(encoding="utf-8") for path in found if "_static" not in path.parts}
 
@@ -127,6 +127,6 @@ def test_a_fault_stops_the_build(tmp_path, capfd):
     page = new_notebook(cells=[new_markdown_cell("# One\n\nSee [nothing](99_nothing.ipynb).")])
     execute.write(chapter, execute.text_of(execute.canonical(page, "01")))
     with pytest.raises(SystemExit, match="faults"):
-        build_site([chapter], tmp_path / "build", tmp_path)
+        build_pages([chapter], tmp_path / "build", tmp_path)
     (fault,) = [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line]
     assert "99_nothing" in fault

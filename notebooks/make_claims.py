@@ -1,4 +1,4 @@
-"""Write the tables of appendix C: `python -m notebooks.claims`."""
+"""Write the tables of appendix C: `python -m notebooks.make_claims`."""
 
 import tomllib
 from pathlib import Path
@@ -79,7 +79,7 @@ def with_tables(notebook, claims):
 
 
 def main():
-    """What `python -m notebooks.claims` does."""
+    """What `python -m notebooks.make_claims` does."""
     notebook = nbformat.read(PAGE, as_version=4)
     text = text_of(with_tables(notebook, read()))
     PAGE.write_text(text, encoding="utf-8")

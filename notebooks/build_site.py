@@ -2,7 +2,7 @@
 
 What has not changed since the last time is neither executed nor built again.
 
-Usage: python -m notebooks.pages [FOLDER]
+Usage: python -m notebooks.build_site [FOLDER]
 """
 
 import copy
@@ -27,7 +27,7 @@ def book(root=ROOT, build="_build"):
         execute_changed(root, build / "executed", record, done, needs)
         print("building the pages", file=sys.stderr)
         names = [name for name in needs if name != "site"]
-        build_site([build / "executed" / name for name in names], build)
+        build_pages([build / "executed" / name for name in names], build)
         record.write_text(json.dumps(needs, indent=1))
     print(page)
 
@@ -112,11 +112,11 @@ def digest(*texts):
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def build_site(executed, build, root=ROOT):
+def build_pages(executed, build, root=ROOT):
     """Turn executed notebooks and the Markdown beside them into pages."""
     import nbformat
 
-    from notebooks import derive, execute
+    from notebooks import execute, make_exercises
 
     for old in ("notebooks", "figures", "doctrees", "html"):
         shutil.rmtree(build / old, ignore_errors=True)
@@ -128,7 +128,7 @@ def build_site(executed, build, root=ROOT):
         execute.write(build / "figures" / name, content)
     pages = {source / path.name: (path, described) for path in executed}
     for path in execute.exercises(root):
-        pages[source / "exercises" / path.name] = path, derive.student
+        pages[source / "exercises" / path.name] = path, make_exercises.student
     for page, (path, shown) in pages.items():
         notebook = shown(nbformat.read(path, as_version=4))
         execute.write(page, execute.text_of(notebook))

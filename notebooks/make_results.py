@@ -1,9 +1,9 @@
 """Make the results that the chapters show: `make table`, `make matrix`.
 
-    python -m notebooks.tables table            the accuracy table
-    python -m notebooks.tables matrix           attack x rule x skew
-    python -m notebooks.tables candles FOLDER   the rows on real candles
-    python -m notebooks.tables reach            how long a large grid takes
+    python -m notebooks.make_results table           the accuracy table
+    python -m notebooks.make_results matrix          attack x rule x skew
+    python -m notebooks.make_results candles FOLDER  rows on real candles
+    python -m notebooks.make_results reach           time of a large grid
 
 Each writes notebooks/results/ and prints Markdown. What was computed before is
 kept in a cache, so a run that was stopped goes on where it was; --fresh does
@@ -34,7 +34,12 @@ from byzlib.experiments import (
 )
 from byzlib.market import planted_signal_accuracy
 from byzlib.metrics import Interval
-from notebooks.candles import CELL, candle_files, on_candles, read_candles
+from notebooks.train_on_candles import (
+    CELL,
+    candle_files,
+    on_candles,
+    read_candles,
+)
 
 FOLDER = Path(__file__).parent / "results"
 CACHE = Path(__file__).parent.parent / "build/grids"
@@ -260,8 +265,8 @@ def candles(folder, cache):
     )
     about = (
         "Recorded candles of the exchange, symbol and period named; not "
-        f"simulated. {CELL}\nMade by: python -m notebooks.tables candles "
-        "FOLDER"
+        f"simulated. {CELL}\nMade by: python -m notebooks.make_results "
+        "candles FOLDER"
     )
     found = found.drop(columns=["path", "digest"])
     results.write(found, FOLDER / "candles.csv", about, metrics=KEPT[:3])
@@ -327,9 +332,9 @@ COMMANDS = {"table": table, "matrix": matrix, "reach": reach}
 
 
 def main(arguments=None):
-    """What `python -m notebooks.tables` does."""
+    """What `python -m notebooks.make_results` does."""
     parser = argparse.ArgumentParser(
-        prog="python -m notebooks.tables",
+        prog="python -m notebooks.make_results",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
