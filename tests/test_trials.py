@@ -6,7 +6,8 @@ All data are simulated with a planted signal. A fact that takes an interval has 
 import numpy as np
 import pytest
 
-from byzlib.experiments import Refused, _market, planted, run_grid
+from byzlib.experiments import Refused, planted, run_grid
+from byzlib.experiments.cells import _market
 from byzlib.metrics import paired_difference, t_interval
 
 TEN = range(10)
