@@ -11,14 +11,14 @@ import time
 import numpy as np
 
 from byzlib import market
-from byzlib.market import _tape
+from byzlib.market import _candle_process as process
 
 DAYS, TURNS, GOAL = 365, 15, 5.0
 
 
 def draw(seed, n):
     """The random numbers of one symbol's candles, and nothing else."""
-    return [_tape.shocks(seed, source, n) for source in ("market", "BTCUSDT")]
+    return [process.shocks(seed, source, n) for source in ("market", "BTCUSDT")]
 
 
 def seconds(call):

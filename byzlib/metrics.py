@@ -1,15 +1,17 @@
-"""What a number means: accuracies beside their baseline, and intervals beside their mean."""
+"""What a number means: accuracies beside their baseline, intervals, and what a forecast earns."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
-from byzlib.theory import as_count, as_generator
+from byzlib.theory import as_count, as_number
+
+# --- Accuracies. Labels are (..., m) integers; leading axes broadcast. ---
 
 
 def accuracy(y, predicted):
-    """Share of right predictions, (...,): y and predicted are (..., m) integers."""
+    """Share of right predictions, (...,)."""
     y, predicted = _pair(y, predicted, "accuracy")
     return (y == predicted).mean(axis=-1)
 
@@ -20,20 +22,13 @@ def balanced_accuracy(y, predicted):
     Always naming the same class scores 1 / (number of classes), however common the class is.
     """
     y, predicted = _pair(y, predicted, "balanced_accuracy")
-    recalls = []
-    for label in np.unique(y):
-        members = y == label
-        count = members.sum(axis=-1)
-        hits = (members & (predicted == label)).sum(axis=-1)
-        recalls.append(np.where(count > 0, hits / np.maximum(count, 1), np.nan))
+    recalls = [_share_named(y == label, predicted, label) for label in np.unique(y)]
     return np.nanmean(recalls, axis=0)[()]
 
 
 def majority_share(y):
     """Accuracy of always naming the most common class of y (..., m): the baseline, (...,)."""
-    y = np.asarray(y)
-    if y.ndim == 0 or y.shape[-1] == 0:
-        raise ValueError(f"majority_share needs labels of shape (..., m), m >= 1; got {y.shape}")
+    y = _last_axis(y, "majority_share", "labels of shape (..., m), m >= 1")
     return np.max([(y == label).mean(axis=-1) for label in np.unique(y)], axis=0)
 
 
@@ -44,10 +39,27 @@ def attack_success(y, predicted, source, target):
     no `source`.
     """
     y, predicted = _pair(y, predicted, "attack_success")
-    members = y == source
+    return _share_named(y == source, predicted, target)
+
+
+def _share_named(members, predicted, label):
+    """Share of the members that are predicted as that label; NaN where there are none."""
     count = members.sum(axis=-1)
-    hits = (members & (predicted == target)).sum(axis=-1)
+    hits = (members & (predicted == label)).sum(axis=-1)
     return np.where(count > 0, hits / np.maximum(count, 1), np.nan)[()]
+
+
+def _pair(y, predicted, caller):
+    y, predicted = np.asarray(y), np.asarray(predicted)
+    if y.ndim == 0 or y.shape[-1:] != predicted.shape[-1:] or y.shape[-1] == 0:
+        raise ValueError(
+            f"{caller} needs y and predicted of shape (..., m), m >= 1; "
+            f"got {y.shape} and {predicted.shape}"
+        )
+    return np.broadcast_arrays(y, predicted)
+
+
+# --- Intervals over independent runs ---
 
 
 class Interval(NamedTuple):
@@ -79,7 +91,11 @@ def t_interval(values, level=0.95):
     -------
     Interval(mean, low, high)
     """
-    values = _runs(values, level, "t_interval")
+    values, level = np.asarray(values, dtype=float), _level(level, "t_interval")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"t_interval needs at least 2 values in one row; got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("t_interval needs finite values; a diverged run has no mean")
     error = values.std(ddof=1) / np.sqrt(len(values))
     half = stdtrit(len(values) - 1, (1 + level) / 2) * error
     centre = values.mean()
@@ -105,6 +121,7 @@ def paired_difference(a, b, level=0.95):
     ----------
     a, b : (k,) array_like
         a[k] and b[k] come from the same seed.
+    level : float
 
     Returns
     -------
@@ -120,43 +137,6 @@ def paired_difference(a, b, level=0.95):
         return PairedDifference(interval, 1.0 if interval.mean == 0 else 0.0)
     p_value = 2 * stdtr(len(difference) - 1, -abs(interval.mean) / spread)
     return PairedDifference(interval, float(p_value))
-
-
-def bootstrap_interval(values, level=0.95, rng=0, draws=9999):
-    """Interval for the mean that follows the values' own shape: BCa bootstrap.
-
-    For values that are far from normal, such as accuracies of which some collapsed: there
-    Student's interval reaches beyond what is possible. Under ten values it is too narrow as well.
-
-    Parameters
-    ----------
-    values : (k,) array_like
-        One number a seed, k >= 2, finite.
-    level : float
-        Coverage, between 0 and 1.
-    rng : numpy.random.Generator or int
-    draws : int
-        Resamples, >= 1.
-
-    Returns
-    -------
-    Interval(mean, low, high); equal values give an interval of no width.
-
-    Source: Efron, Journal of the American Statistical Association, 1987.
-    """
-    values = _runs(values, level, "bootstrap_interval")
-    if as_count(draws, "draws", "bootstrap_interval") < 1:
-        raise ValueError(f"bootstrap_interval needs draws >= 1; got {draws}")
-    centre = float(values.mean())
-    if np.ptp(values) == 0:
-        return Interval(centre, centre, centre)
-    rng = as_generator(rng, "bootstrap_interval")
-    from scipy.stats import bootstrap  # takes a second to import, and few ask for it
-
-    low, high = bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=draws, rng=rng
-    ).confidence_interval
-    return Interval(centre, float(low), float(high))
 
 
 def holm(p_values):
@@ -185,26 +165,8 @@ def holm(p_values):
     return adjusted
 
 
-def _runs(values, level, caller):
-    """One finite number for each of at least two runs."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"{caller} needs at least 2 values in one row; got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{caller} needs finite values; a diverged run has no mean")
-    if not 0 < level < 1:
-        raise ValueError(f"{caller} needs 0 < level < 1; got {level}")
-    return values
-
-
-def _pair(y, predicted, caller):
-    y, predicted = np.asarray(y), np.asarray(predicted)
-    if y.ndim == 0 or y.shape[-1:] != predicted.shape[-1:] or y.shape[-1] == 0:
-        raise ValueError(
-            f"{caller} needs y and predicted of shape (..., m), m >= 1; "
-            f"got {y.shape} and {predicted.shape}"
-        )
-    return np.broadcast_arrays(y, predicted)
+def _level(level, caller):
+    return as_number(level, "level", caller, "in (0, 1)")
 
 
 # --- What a forecast earns: positions, costs, risk. Arrays (..., T), one entry a bar. ---
@@ -254,9 +216,8 @@ def profit_and_loss(returns, position, fee, slippage=0.0):
             f"profit_and_loss needs as many returns as positions; "
             f"got {returns.shape} and {position.shape}"
         )
-    for name, cost in [("fee", fee), ("slippage", slippage)]:
-        if not 0 <= cost < np.inf:
-            raise ValueError(f"profit_and_loss needs {name} >= 0, a share; got {cost}")
+    fee = as_number(fee, "fee", "profit_and_loss", "finite and >= 0")
+    slippage = as_number(slippage, "slippage", "profit_and_loss", "finite and >= 0")
     return position * returns - (fee + slippage) * _trades(position)
 
 
@@ -266,8 +227,8 @@ def max_drawdown(profit):
     The account starts at 0, which counts as a peak.
     """
     account = np.cumsum(_bars(profit, "max_drawdown"), axis=-1)
-    account = np.concatenate([np.zeros_like(account[..., :1]), account], axis=-1)
-    return (np.maximum.accumulate(account, axis=-1) - account).max(axis=-1)
+    peak = np.maximum(np.maximum.accumulate(account, axis=-1), 0.0)
+    return (peak - account).max(axis=-1)
 
 
 def sharpe(profit, bars_per_year, level=0.95, lags=None):
@@ -295,16 +256,12 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
     Source: Ledoit and Wolf, Journal of Empirical Finance 2008, section 3.1; Newey and West,
     Econometrica 1987; Lo, Financial Analysts Journal 2002.
     """
-    x = _bars(profit, "sharpe")
+    x, level = _bars(profit, "sharpe"), _level(level, "sharpe")
+    year = np.sqrt(as_number(bars_per_year, "bars_per_year", "sharpe"))
     T = x.shape[-1]
-    if T < 3 or not 0 < level < 1 or not bars_per_year > 0:
-        raise ValueError(
-            f"sharpe needs T >= 3 bars, 0 < level < 1, bars_per_year > 0; "
-            f"got {T}, {level}, {bars_per_year}"
-        )
-    lags = int(4 * (T / 100) ** (2 / 9)) if lags is None else as_count(lags, "lags", "sharpe")
-    if not 0 <= lags < T:
-        raise ValueError(f"sharpe needs 0 <= lags < T = {T}; got {lags}")
+    lags = int(4 * (T / 100) ** (2 / 9)) if lags is None else as_count(lags, "lags", "sharpe", 0)
+    if T < 3 or lags >= T:
+        raise ValueError(f"sharpe needs T >= 3 bars and lags < T; got T = {T}, lags = {lags}")
     spread = np.where(np.ptp(x, axis=-1) > 0, x.std(axis=-1), np.nan)
     ratio = x.mean(axis=-1) / spread
     # How much one bar moves the ratio: z - (ratio / 2) (z^2 - 1), z the standardised profit.
@@ -313,7 +270,6 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
     variance = (pull**2).mean(axis=-1)
     for k in range(1, lags + 1):
         variance += 2 * (1 - k / (lags + 1)) * (pull[..., k:] * pull[..., :-k]).sum(axis=-1) / T
-    year = np.sqrt(bars_per_year)
     half = ndtri((1 + level) / 2) * np.sqrt(np.maximum(variance, 0) / T)
     return Interval(*(year * value[()] for value in (ratio, ratio - half, ratio + half)))
 
@@ -326,9 +282,29 @@ def _trades(position):
 
 
 def _bars(values, caller):
-    values = np.asarray(values, dtype=float)
-    if values.ndim == 0 or values.shape[-1] == 0:
-        raise ValueError(f"{caller} needs bars of shape (..., T), T >= 1; got {values.shape}")
+    values = _last_axis(np.asarray(values, dtype=float), caller, "bars of shape (..., T), T >= 1")
     if not np.isfinite(values).all():
         raise ValueError(f"{caller} needs finite values; drop bars that are not known")
     return values
+
+
+def _last_axis(values, caller, wanted):
+    values = np.asarray(values)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError(f"{caller} needs {wanted}; got {values.shape}")
+    return values
+
+
+def bootstrap_interval(values, level=0.95, rng=0, draws=9999):
+    """Interval for the mean of (k,) values that follows their own shape: BCa bootstrap.
+
+    Source: Efron, Journal of the American Statistical Association, 1987.
+    """
+    values, centre = np.asarray(values, dtype=float), float(np.mean(values))
+    if np.ptp(values) == 0:
+        return Interval(centre, centre, centre)
+    from scipy.stats import bootstrap  # takes a second to import, and few ask for it
+
+    rng = np.random.default_rng(rng)
+    found = bootstrap((values,), np.mean, confidence_level=level, n_resamples=draws, rng=rng)
+    return Interval(centre, *map(float, found.confidence_interval))

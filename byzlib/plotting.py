@@ -6,6 +6,7 @@ import io
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # Okabe and Ito's colours, then Tol's; told apart without colour by marker and dash.
 LOOK = {
@@ -101,9 +102,7 @@ def slider(draw, values, label, alt, start=0):
     """
     frames = []
     for i, value in enumerate(values):
-        fig = draw(value)
-        fig.set_layout_engine("constrained")
-        data = base64.b64encode(_png(fig, bbox_inches=None, dpi=96)).decode()
+        data = base64.b64encode(_drawn_once(draw(value))).decode()
         hidden = "" if i == start else " hidden"
         frames.append(
             f'<figure style="margin:0"{hidden}><img style="max-width:100%" '
@@ -121,10 +120,24 @@ def slider(draw, values, label, alt, start=0):
     display(HTML(f'<div class="byzlib-slider">{handle}{"".join(frames)}</div>'))
 
 
-def _png(fig, **options):
-    """The figure as PNG bytes that hold no date and no program name; the figure is closed."""
+# Pictures are PNG bytes that hold no date and no program name; the figure is closed.
+_BARE = {"format": "png", "metadata": {"Software": None}}
+
+
+def _png(fig):
     buffer = io.BytesIO()
-    options = {"bbox_inches": "tight", "metadata": {"Software": None}} | options
-    fig.savefig(buffer, format="png", **options)
+    fig.savefig(buffer, bbox_inches="tight", **_BARE)
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def _drawn_once(fig):
+    """In the figure's own size; savefig would lay it out in one drawing and draw it in another."""
+    fig.set_layout_engine("constrained")
+    fig.set_dpi(96)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    buffer = io.BytesIO()
+    plt.imsave(buffer, canvas.buffer_rgba(), dpi=96, origin="upper", **_BARE)
     plt.close(fig)
     return buffer.getvalue()

@@ -6,8 +6,6 @@ of range ValueError, in one sentence. Constants marked *proved* follow from the 
 or from an instance that attains them; those marked *published* are taken from the paper named.
 """
 
-import functools
-import inspect
 import operator
 
 import numpy as np
@@ -50,26 +48,35 @@ def as_count(value, name, caller, least=None):
     return count
 
 
-# What a number must be, as the error message prints it. NaN meets none of them.
+# What numbers must be, as the error message prints it. NaN meets none of them.
 NEEDS = {
     "> 0": lambda x: x > 0,  # infinity is a number that some radii want
     ">= 0": lambda x: x >= 0,
     "finite": np.isfinite,
-    "in (0, 1)": lambda x: 0 < x < 1,
-    "in [0, 1)": lambda x: 0 <= x < 1,
-    "in (0, 1]": lambda x: 0 < x <= 1,
-    "in [0, 1]": lambda x: 0 <= x <= 1,
+    "finite and >= 0": lambda x: (x >= 0) & np.isfinite(x),
+    "in (0, 1)": lambda x: (0 < x) & (x < 1),
+    "in [0, 1)": lambda x: (0 <= x) & (x < 1),
+    "in (0, 1]": lambda x: (0 < x) & (x <= 1),
+    "in [0, 1]": lambda x: (0 <= x) & (x <= 1),
+    "in [0, 1/2)": lambda x: (0 <= x) & (x < 0.5),
 }
 
 
+def as_numbers(values, name, caller, needs="> 0"):
+    """`values` as floats that all meet `needs`, one of `NEEDS`; bools and strings are refused."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{caller} needs a number {name}; got {values!r}")
+    if not np.all(NEEDS[needs](array)):
+        raise ValueError(f"{caller} needs {name} {needs}; got {name} = {values}")
+    return array.astype(np.float64)[()]
+
+
 def as_number(value, name, caller, needs="> 0"):
-    """`value` as a float that meets `needs`, one of `NEEDS`; bools and strings are refused."""
-    number = np.asarray(value)
-    if number.ndim != 0 or number.dtype.kind not in "fiu":
+    """As `as_numbers`, for a single one: a float."""
+    if np.ndim(value) != 0:
         raise TypeError(f"{caller} needs a number {name}; got {value!r}")
-    if not NEEDS[needs](number):
-        raise ValueError(f"{caller} needs {name} {needs}; got {name} = {value}")
-    return float(number)
+    return float(as_numbers(value, name, caller, needs))
 
 
 def as_generator(rng, caller):
@@ -82,22 +89,6 @@ def as_generator(rng, caller):
     if seed < 0:
         raise ValueError(f"{caller} needs rng >= 0 or a Generator; got rng = {seed}")
     return np.random.default_rng(seed)
-
-
-def free_parameters(function):
-    """Names of the parameters of a function that `functools.partial` has not bound."""
-    try:
-        names = set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # some built-in functions have no signature
-        return set()
-    while True:
-        if isinstance(function, functools.partial):
-            names -= set(function.keywords)
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            return names
 
 
 def measured_kappa(result, updates, honest):
@@ -177,7 +168,6 @@ def kappa_bound(rule, n, f):
     Geometric median: (h - f) |F - m| <= 2 sum |x_i - m|, so kappa <= 4 (h / (n - 2f))^2.
     Bulyan: the median of the n - 2f selected rows is within sqrt(k) of m, k = (h - q) / q,
     q = ceil(n/2) - 2f, and the answer within sqrt(h / (n - 3f) (1 + k)) of it; 0 for f = 0.
-    Nearest neighbor mixing before a rule: see `kappa_after_mixing`.
     """
     _known(rule, [name for name in LEGAL if name != "nearest neighbor mixing"], "kappa_bound")
     if rule in EXACT:
@@ -203,19 +193,6 @@ def kappa_bound(rule, n, f):
 def _off(q, h):
     """How far the mean of q of h rows can be from that of all, in standard deviations."""
     return np.sqrt((h - q) / q)
-
-
-def kappa_after_mixing(kappa, n, f):
-    """A bound on kappa if nearest neighbor mixing comes first: 8f / (n - f) (kappa + 1); n > 2f.
-
-    *Proved* (and published by Allouah et al., AISTATS 2023): a stranger among the n - f nearest of
-    an honest row is as near as an honest one left out, so mixing leaves a spread and squared bias
-    of at most 8f / h times the variance. It helps rules with kappa >> f / n, not the trimmed mean.
-    """
-    n, f = _crowd("kappa_after_mixing", n, f)
-    kappa = _real(kappa, "kappa", "kappa_after_mixing")
-    with np.errstate(invalid="ignore"):
-        return np.where(f > 0, 8 * f / (n - f) * (kappa + 1), 0.0)[()]
 
 
 def worst_case_instance(rule, n, f, declared=None):
@@ -257,7 +234,7 @@ def breakdown_fraction(B):
     One half for B = 0, less where honest clients differ more the steeper the loss (*published*:
     Allouah et al., NeurIPS 2023). B >= 0.
     """
-    return 1 / (2 + _real(B, "B", "breakdown_fraction") ** 2)
+    return 1 / (2 + as_numbers(B, "B", "breakdown_fraction", ">= 0") ** 2)
 
 
 def eta(n, f):
@@ -321,12 +298,12 @@ def worst_case_bias(rule, alpha, trim=None):
     trim : float, optional, share trimmed at each end, alpha <= trim < 1/2; alpha by default
     """
     _known(rule, EXACT, "worst_case_bias")
-    alpha = _real(alpha, "alpha", "worst_case_bias", "in [0, 1/2)")
+    alpha = as_numbers(alpha, "alpha", "worst_case_bias", "in [0, 1/2)")
     if rule == "mean":
         return np.where(alpha > 0, np.inf, 0.0)[()]
     if rule == "median":
         return ndtri(0.5 / (1 - alpha))
-    trim = alpha if trim is None else _real(trim, "trim", "worst_case_bias", "in [0, 1/2)")
+    trim = alpha if trim is None else as_numbers(trim, "trim", "worst_case_bias", "in [0, 1/2)")
     if np.any(trim < alpha):
         raise ValueError(f"worst_case_bias needs trim >= alpha; got {trim} and {alpha}")
     low, high = ndtri(trim / (1 - alpha)), -ndtri((trim - alpha) / (1 - alpha))
@@ -352,7 +329,7 @@ def asymptotic_variance(rule, *, trim=0.0, d=1):
     if rule == "geometric median":
         d = _counts("asymptotic_variance", "d", d, least=1)
         return d / 2 * np.exp(2 * (gammaln(d / 2) - gammaln((d + 1) / 2)))
-    trim = _real(trim, "trim", "asymptotic_variance", "in [0, 1/2)")
+    trim = as_numbers(trim, "trim", "asymptotic_variance", "in [0, 1/2)")
     q = -ndtri(np.maximum(trim, 1e-300))  # finite
     return (1 - 2 * trim - 2 * q * _density(q) + 2 * trim * q**2) / (1 - 2 * trim) ** 2
 
@@ -364,9 +341,10 @@ def gradient_floor(kappa, G, B=0.0):
     (1 - kappa B^2) mean_t |g_t|^2 <= 2L (loss_0 - loss*) / T + kappa G^2 (*proved*: sum the descent
     lemma). Infinite for kappa B^2 >= 1. All arguments >= 0.
     """
-    kappa, G = _real(kappa, "kappa", "gradient_floor"), _real(G, "G", "gradient_floor")
+    given = {"kappa": kappa, "G": G, "B": B}
+    kappa, G, B = (as_numbers(x, name, "gradient_floor", ">= 0") for name, x in given.items())
     with np.errstate(divide="ignore", invalid="ignore"):
-        room = 1 - kappa * _real(B, "B", "gradient_floor") ** 2
+        room = 1 - kappa * B**2
         return np.where(room > 0, np.sqrt(kappa / room) * G, np.inf)[()]
 
 
@@ -374,17 +352,10 @@ def radius_strongly_convex(kappa, G, mu, B=0.0):
     """Distance to the optimum that descent is sure to reach: gradient_floor / mu, mu > 0.
 
     For mu-strongly convex losses. *Proved*: if B = 0, a step up to 2 / (mu + L) takes the distance
-    down by 1 - step * mu, and the error adds step * gradient_floor; else from `loss_floor_pl`.
+    down by 1 - step * mu, and the error adds step * gradient_floor; else |g|^2 >= 2 mu (loss -
+    loss*) >= mu^2 |theta - theta*|^2.
     """
-    return gradient_floor(kappa, G, B) / _real(mu, "mu", "radius_strongly_convex", "> 0")
-
-
-def loss_floor_pl(kappa, G, mu, B=0.0):
-    """Excess loss that descent is sure to reach: gradient_floor^2 / (2 mu), mu > 0.
-
-    For losses with |g|^2 >= 2 mu (loss - loss*), as Polyak and Lojasiewicz ask (*proved*).
-    """
-    return gradient_floor(kappa, G, B) ** 2 / (2 * _real(mu, "mu", "loss_floor_pl", "> 0"))
+    return gradient_floor(kappa, G, B) / as_numbers(mu, "mu", "radius_strongly_convex")
 
 
 def _density(x):
@@ -423,12 +394,3 @@ def _trimmed(rule, n, f, declared, caller):
     if rule == "trimmed mean":
         return n, f, f if declared is None else _crowd(f"{caller}, as declared,", n, declared)[1]
     return n, f, (n - 1) // 2 if rule == "median" else 0 * n
-
-
-def _real(value, name, caller, needs=">= 0"):
-    array, high = np.asarray(value), {"in [0, 1/2)": np.nextafter(0.5, 0)}.get(needs, np.inf)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs a number {name}; got {value!r}")
-    if not np.all((array > 0 if needs == "> 0" else array >= 0) & (array <= high)):
-        raise ValueError(f"{caller} needs {name} {needs}; got {name} = {value}")
-    return array.astype(np.float64)[()]

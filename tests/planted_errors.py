@@ -3,13 +3,16 @@
 A book whose numbers are asserted is worth as much as its assertions. `python -m
 tests.planted_errors` puts each error of `planted_list` into a copy of the tree, plays the chapters
 that should notice until one of them fails, then runs the tests that should, and prints a table of
-who did. Words after the command choose errors, by file or by what they do. It ends with 1 if an
-error went by unseen, or if a chapter or a test fails with no error planted.
+who did. Words after the command choose errors, by the function that is wrong or by what it does.
+It ends with 1 if an error went by unseen, or if a chapter or a test fails with no error planted.
 
 A chapter is played as a script: its outputs are not compared, so that it is an assertion that
 notices, not a last digit. The tree itself is never touched.
 """
 
+import ast
+import importlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -44,25 +47,39 @@ def copy(folder):
     return folder
 
 
-def planted_text(error, text):
-    """The text of a file with the error in it; ValueError if it does not fit there once."""
-    count = text.count(error.old)
-    if count != 1:
-        raise ValueError(f"{error.what}: {error.old!r} occurs {count} times in {error.file}")
-    if error.new == error.old:
-        raise ValueError(f"{error.what}: nothing is changed in {error.file}")
-    return text.replace(error.old, error.new)
+def home(name):
+    """The file of byzlib that defines a public name, and what is defined there."""
+    thing, steps = importlib.import_module("byzlib"), name.split(".")
+    while inspect.ismodule(thing):
+        thing, *steps = getattr(thing, steps[0]), *steps[1:]
+    own = inspect.unwrap(thing)
+    for step in steps:
+        getattr(own, step)  # a method or a property of a class
+    file = Path(inspect.getsourcefile(own)).resolve()
+    return file.relative_to(ROOT.resolve()), ".".join([own.__name__, *steps])
+
+
+def planted_text(what, name, text):
+    """The text of a module in which `name` is wronged as soon as it is defined."""
+    owner, _, method = name.partition(".")
+    right = f"vars({owner})[{method!r}]" if method else name
+    (end,) = [x.end_lineno for x in ast.parse(text).body if getattr(x, "name", None) == owner]
+    lines = text.splitlines(keepends=True)
+    plant = f"from tests.planted_list import wronged\n{name} = wronged({what!r}, {right})\n"
+    return "".join([*lines[:end], plant, *lines[end:]])
 
 
 class Plant:
     """An error planted in a copy of the tree while the block runs."""
 
     def __init__(self, error, folder):
-        self.error, self.path = error, folder / "byzlib" / error.file
+        file, name = home(error.name)
+        self.path = folder / file
+        self.sound = self.path.read_text(encoding="utf-8")
+        self.text = planted_text(error.what, name, self.sound)
 
     def __enter__(self):
-        self.sound = self.path.read_text(encoding="utf-8")
-        self.path.write_text(planted_text(self.error, self.sound), encoding="utf-8")
+        self.path.write_text(self.text, encoding="utf-8")
 
     def __exit__(self, *_):
         self.path.write_text(self.sound, encoding="utf-8")
@@ -87,7 +104,7 @@ def _watch(folder, watchers):
     _move_into(folder)
     chapters = [watcher for watcher in watchers if watcher.isalnum()]
     tests = [f"tests/{watcher}" for watcher in watchers if not watcher.isalnum()]
-    noticed = any(_stops(path) for number in chapters for path in _chapter(folder, number))
+    noticed = any(_stops(path) for number in chapters for path in chapter(folder, number))
     sys.exit(NOTICED if noticed or (tests and _test_fails(folder, tests)) else HOLDS)
 
 
@@ -106,7 +123,7 @@ def _move_into(folder):
         raise RuntimeError(f"byzlib comes from {byzlib.__file__}, not from {folder}")
 
 
-def _chapter(folder, number):
+def chapter(folder, number):
     return Path(folder, "notebooks").glob(f"{number}_*.ipynb")
 
 
@@ -143,8 +160,8 @@ def noticed_by(error, folder):
 
 
 def chosen(words):
-    """The errors in whose file or description one of the words occurs; all without words."""
-    return [e for e in ERRORS if not words or any(w in f"{e.file} {e.what}" for w in words)]
+    """The errors in whose name or description one of the words occurs; all without words."""
+    return [e for e in ERRORS if not words or any(w in f"{e.name} {e.what}" for w in words)]
 
 
 def survey(errors, jobs=2):

@@ -103,6 +103,12 @@ def test_what_is_no_answer_gets_a_hint(check, value, capsys):
     assert "stopped with" not in told and " Where to look: " in told
 
 
+@pytest.mark.parametrize("table", checks.chapter_16.TELLING)
+def test_each_mistake_of_regret_takes_another_row(table):
+    right, mistakes = checks.chapter_16.choices(np.array(table, float).T)
+    assert len({right, *mistakes.values()}) == 1 + len(mistakes) == 7
+
+
 # --- nothing is left out ---------------------------------------------------------------------
 
 

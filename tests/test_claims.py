@@ -4,20 +4,19 @@ A sample; `python -m tests.planted_errors` plants them all.
 """
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests import planted_errors as machine
-from tests.planted_list import ERRORS, Planted
+from tests.planted_list import ERRORS, wronged
 
-ROOT = Path(__file__).parent.parent
 SAMPLE = {
     "Krum counts a neighbour too many": "test_aggregators.py::test_krum_by_hand",
     "mixing leaves the row itself out": "test_definitions.py::test_nearest_neighbor_mixing",
     "the median of an even crowd is the lower of two": "00",
-    "the mean turns at n / f": "test_theory.py::test_the_mean_turns_at_the_border",
+    "clients poison nothing": "test_clients.py::test_poison_acts_on_training_only",
 }
+each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
 
 
 @pytest.fixture(scope="module")
@@ -25,25 +24,24 @@ def tree(tmp_path_factory):
     return machine.copy(tmp_path_factory.mktemp("planted") / "tree")
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
-def test_each_error_fits_once(error):
-    text = (ROOT / "byzlib" / error.file).read_text(encoding="utf-8")
-    compile(machine.planted_text(error, text), error.file, "exec")
-
-
 def test_there_are_enough_errors_of_many_kinds():
-    assert len({error.what for error in ERRORS}) == len(ERRORS) >= 40
-    assert len({error.file for error in ERRORS}) >= 12
+    assert len({error.what for error in ERRORS}) == len(ERRORS) >= 60
+    assert len({error.name for error in ERRORS}) >= 35
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
-def test_those_who_should_notice_exist(error):
+@each_error
+def test_what_an_error_names_exists(error):
+    file, name = machine.home(error.name)
+    text = machine.planted_text(error.what, name, (machine.ROOT / file).read_text("utf-8"))
+    compile(text, file, "exec")
+    assert text.count("wronged(") == 1
     for test in error.tests.split():
         file, _, function = test.partition("::")
-        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
-        assert re.search(rf"^def {function or 'test_'}", text, re.MULTILINE), test
+        text = (machine.ROOT / "tests" / file).read_text(encoding="utf-8")
+        defined = f"^def {function}[(]" if function else "^def test_"
+        assert re.search(defined, text, re.MULTILINE), test
     for number in error.chapters.split():
-        assert len(list((ROOT / "notebooks").glob(f"{number}_*.ipynb"))) == 1, number
+        assert len(list(machine.chapter(machine.ROOT, number))) == 1, number
     assert error.tests
 
 
@@ -61,22 +59,27 @@ def test_without_an_error_nobody_complains(tree):
 
 
 def test_the_copy_is_whole_again_after_an_error(tree):
-    path = tree / "byzlib" / ERRORS[0].file
-    sound = path.read_bytes()
-    with pytest.raises(KeyError), machine.Plant(ERRORS[0], tree):
-        assert path.read_bytes() != sound
+    plant = machine.Plant(ERRORS[0], tree)
+    with pytest.raises(KeyError), plant:
+        assert plant.path.read_text("utf-8") != plant.sound
         raise KeyError
-    assert path.read_bytes() == sound
+    assert plant.path.read_text("utf-8") == plant.sound
 
 
-def test_an_error_that_does_not_fit_is_named():
-    stranger = Planted("nothing of the kind", "theory.py", "no such text", "", "", "test_x.py")
-    with pytest.raises(ValueError, match="nothing of the kind.*occurs 0 times in theory.py"):
-        machine.planted_text(stranger, "something else")
-    with pytest.raises(ValueError, match="occurs 2 times"):
-        machine.planted_text(stranger, "no such text, no such text")
-    with pytest.raises(ValueError, match="nothing is changed"):
-        machine.planted_text(stranger._replace(new="no such text"), "no such text")
+def test_a_wrong_version_looks_like_the_right_one():
+    def krum(updates, f, *, return_weights=False):
+        """Right."""
+        return (updates[f], [1]) if return_weights else updates[f]
+
+    lying = wronged("Krum counts a neighbour too many", krum)
+    assert lying.__doc__ == "Right." and lying.__wrapped__ is krum
+    assert lying("abc", 2) == "b" and lying("abc", f=2, return_weights=True) == ("b", [1])
+
+
+@pytest.mark.parametrize("name", ["aggregators.nothing", "federated.Client.nothing"])
+def test_an_error_in_nothing_is_refused(name):
+    with pytest.raises(AttributeError, match="nothing"):
+        machine.home(name)
 
 
 def test_another_byzlib_is_no_answer(tmp_path):

@@ -1,8 +1,9 @@
-"""Grids: pairing, keeping, resuming after a kill, refusing; with cells that cost nothing."""
+"""Grids with cells that cost nothing: pairing, keeping, resuming, refusing; and `planted`."""
 
 import importlib.util
 import linecache
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byzlib.experiments import Refused, configurations_of, run_grid
+import byzlib
+from byzlib.experiments import Refused, _code, configurations_of, planted, run_grid
+from byzlib.experiments.cells import _market
+from byzlib.metrics import paired_difference, t_interval
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,14 +59,11 @@ def test_every_configuration_has_the_same_seeds():
     np.testing.assert_allclose(wide["Krum", 3] - wide["mean", 1], 3)
 
 
-@pytest.mark.parametrize("stack", [1, 4, 10, 99])
-def test_stacked_seeds_give_what_single_ones_give(stack):
-    one, many = here(drawn, GRID), here(stacked, GRID, stack=stack)
-    assert many.equals(one)
-
-
-def test_two_processes_give_what_one_gives(tmp_path):
-    assert run_grid(drawn, GRID, n_jobs=2, progress=False).equals(here(drawn, GRID))
+@pytest.mark.parametrize(
+    "options", [{"stack": 1}, {"stack": 4}, {"stack": 99}, {"n_jobs": 2}], ids=str
+)
+def test_stacks_and_processes_give_what_single_seeds_give(options):
+    assert here(stacked, GRID, **options).equals(here(drawn, GRID))
 
 
 def test_grids_can_be_added_up():
@@ -127,58 +128,79 @@ def test_one_true_and_one_point_zero_are_three_values(tmp_path):
 
 
 STUDY = """
+import {tools}
 {constant}
+class Step:
+    def of(self, x):
+        return x {method}
 def helper(x):
-    return x + SHIFT {helper}
+    return {tools}.twice(Step().of(x)) + SHIFT["by"] {helper}
 def cell(seed, x):
     {doc}
-    ran.append(x)
-    return {{"loss": helper(x)}}
+    note(x)
+    return {{"loss": max(helper(k) for k in [x])}}
 """
+CHANGES = {
+    "constant": "SHIFT = {'by': 2}",
+    "helper": "* 2",
+    "method": "- 1",
+    "tool": "def twice(x):\n    return 3 * x\n",
+}
 
 
-def test_the_key_holds_the_code_and_not_its_comments(tmp_path, monkeypatch):
-    ran = []
+@pytest.mark.parametrize("file", [True, False], ids=["in a file", "in a notebook"])
+def test_the_key_holds_all_code_that_is_read_and_not_its_comments(file, tmp_path, monkeypatch):
+    """What is read in a session without a file is followed by name."""
+    ran, tools = [], f"tools_{file}"
+    monkeypatch.syspath_prepend(tmp_path)
 
-    def runs(constant="SHIFT = 1", helper="", doc='"""One."""'):
+    def runs(constant="SHIFT = {'by': 1}", helper="", method="", doc='"""One."""', tool=None):
         """How many cells a module of that text runs."""
-        path = tmp_path / "study.py"
-        path.write_text(STUDY.format(constant=constant, helper=helper, doc=doc))
+        (tmp_path / f"{tools}.py").write_text(tool or "def twice(x):\n    return 2 * x\n")
+        importlib.invalidate_caches()
+        path, text = tmp_path / "study.py", STUDY.format(**locals() | {"tools": tools})
+        path.write_text(text)
+        name = str(path) if file else "<1>"
         linecache.clearcache()
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         module = types.ModuleType("study")
-        module.__file__, module.ran = str(path), ran
+        module.note = ran.append
+        if file:
+            module.__file__ = name
         monkeypatch.setitem(sys.modules, "study", module)
-        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+        exec(compile(text, name, "exec"), module.__dict__)
         ran.clear()
         here(module.cell, {"x": [1]}, 1, cache=tmp_path / "cache")
         return len(ran)
 
     assert (runs(), runs()) == (1, 0)
     assert runs(doc='"""Two."""  # said otherwise') == 0
-    assert runs(helper="* 2") == 1
-    assert runs(constant="SHIFT = 2") == 1
+    for part, text in CHANGES.items():
+        assert runs(**{part: text}) == 1, part
     assert runs() == 0  # the first one is still there
 
 
-def test_the_key_of_a_notebooks_cell_holds_what_it_reads(tmp_path):
-    """Functions of a session have no file: their names are followed instead."""
-    space = {"__name__": "session"}
+def test_the_key_holds_every_room_of_the_library(tmp_path, monkeypatch):
+    rooms = tmp_path / "byzlib"
+    shutil.copytree(_code.LIBRARY, rooms, ignore=shutil.ignore_patterns("__pycache__", "*.gz"))
+    monkeypatch.setattr(_code, "LIBRARY", rooms)
+    log, grid = tmp_path / "log", {"path": str(tmp_path / "log"), "x": 1}
 
-    def define(text, name):
-        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-        exec(compile(text, name, "exec"), space)
+    def ran(file, addition):
+        with (rooms / file).open("a") as code:
+            code.write(addition)
+        _code.library_code.cache_clear()
+        before = len(lines(log))
+        here(counted, grid, 1, cache=tmp_path / "cache")
+        return len(lines(log)) - before
 
-    log = []
-    space["log"] = log.append
-    define("def cell(seed, x):\n    log(x)\n    return {'loss': helper(x) + SHIFT}\n", "<1>")
-
-    def losses(helper, shift):
-        define(f"def helper(x):\n    return {helper}\n", "<2>")
-        space["SHIFT"] = shift
-        return here(space["cell"], {"x": 5}, 1, cache=tmp_path)["value"].tolist()
-
-    assert losses("x", 0) == [5] and losses("x", 0) == [5] and len(log) == 1
-    assert losses("2 * x", 0) == [10] and losses("x", 1) == [6] and len(log) == 3
+    assert ran("theory.py", "") == 1
+    for file in ("aggregators/_order.py", "aggregators/__init__.py", "attacks/simple.py"):
+        assert ran(file, "# a comment") == 0 and ran(file, "\nADDED = 1\n") == 1, file
+    for file in ("experiments/tables.py", "checks/chapter_03.py", "plotting.py"):
+        assert ran(file, "\nADDED = 1\n") == 0, f"{file} decides no result"
+    counted_in = {name.split("/")[0].removesuffix(".py") for name in _code.library_code(rooms)}
+    assert counted_in == {*byzlib.ROOMS, "__init__"} - {"checks", "plotting"}
 
 
 def test_a_broken_file_in_the_cache_is_computed_anew(tmp_path, caplog):
@@ -196,7 +218,7 @@ def test_a_broken_file_in_the_cache_is_computed_anew(tmp_path, caplog):
 def slow(seed, folder, x):
     with open(f"{folder}/started", "a") as log:
         log.write(f"{x}\n")
-    time.sleep(0.08)
+    time.sleep(0.04)
     return {"loss": x + seed}
 
 
@@ -210,8 +232,7 @@ KILLED = """
 KILL_GRID = {"folder": "", "x": list(range(24))}
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_killed_run_loses_no_more_than_the_running_cells(tmp_path, jobs):
+def test_a_killed_run_loses_no_more_than_the_running_cells(tmp_path, jobs=2):
     """SIGKILL to the whole group of processes, in the middle; then the run is taken up."""
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), str(jobs)]
     child = subprocess.Popen(
@@ -280,7 +301,7 @@ def silent(seed, rule):
         (lambda: here(drawn, GRID, [1, 1]), ValueError, r"distinct seeds >= 0.*\[1, 1\]"),
         (lambda: here(drawn, GRID, [-1]), ValueError, "distinct seeds >= 0"),
         (lambda: here(drawn, GRID, 2.5), TypeError, "number of seeds; got 2.5"),
-        (lambda: here(stacked, GRID, stack=0), ValueError, "stack >= 1; got 0"),
+        (lambda: here(stacked, GRID, stack=0), ValueError, "stack >= 1; got stack = 0"),
         (lambda: here(shapeless, {"rule": "a"}), RuntimeError, r"shape \(1,\) for 10 seeds"),
         (lambda: here(silent, {"rule": "a"}), RuntimeError, "dict of figures; got 0.5"),
     ],
@@ -297,6 +318,87 @@ def test_a_cell_on_disk_has_readable_code(tmp_path):
     exec("def cell(seed, rule):\n    return {'loss': 1}", space)
     with pytest.raises(TypeError, match="code of cell cannot be read"):
         here(space["cell"], {"rule": "a"}, cache=tmp_path)
+
+
+# --- planted: federated training with a planted signal -------------------------------------------
+
+TEN = range(10)
+SMALL = {"rounds": 150, "test": 1000}
+
+
+def accuracy(**setting):
+    return planted(TEN, **SMALL | setting)["accuracy"]
+
+
+def test_a_stack_is_its_single_runs():
+    setting = {"rule": "Krum", "attack": "sign flip", "f": 2, "rounds": 40, "test": 500}
+    many = planted([3, 8], **setting)
+    for k, seed in enumerate([3, 8]):
+        one = planted([seed], **setting)
+        for name, value in many.items():
+            np.testing.assert_allclose(value[k], one[name][0], atol=1e-9, err_msg=name)
+
+
+def test_the_seed_alone_decides_the_market():
+    one, two = (_market(4, 10, 50, 0.9, 0.5, 0.5, 100) for _ in range(2))
+    for (X, y), (X2, y2) in zip(one[0], two[0], strict=True):
+        assert np.array_equal(X, X2) and np.array_equal(y, y2)
+    other = _market(5, 10, 50, 0.9, 0.5, 0.5, 100)
+    assert not np.array_equal(one[1][0], other[1][0])
+
+
+def test_label_skew():
+    """Shares of a Dirichlet(alpha, alpha, alpha) vary by 2 / (9 (3 alpha + 1)) each."""
+    for alpha in (0.3, 3.0):
+        clients, _ = _market(1, 400, 60, 0.9, 0.5, alpha, 10)
+        assert all(len(y) == 60 and len(X) == 60 for X, y in clients)
+        shares = np.array([[(y == k).mean() for k in range(3)] for _, y in clients])
+        expected = 2 / 9 / (3 * alpha + 1)
+        sampling = (2 / 9 - expected) / 60
+        assert abs(shares.var(axis=0).mean() / (expected + sampling) - 1) < 0.15
+        rows = np.concatenate([X for X, _ in clients])
+        assert len(np.unique(rows, axis=0)) == len(rows)  # no bar is given twice
+
+
+def test_refusals_speak_the_rules_sentence():
+    with pytest.raises(Refused, match=r"bulyan needs n >= 4f \+ 3; got n = 10, f = 3"):
+        planted([0], "Bulyan", f=3)
+    with pytest.raises(Refused, match=r"krum needs n >= 2f \+ 3; got n = 5, f = 3"):
+        planted([0], "Krum", f=3, pre="bucketing")
+
+
+def test_divergence_is_reported_and_not_raised():
+    found = run_grid(
+        planted, {"attack": "non-finite", "f": 1, "rule": ["mean", "median"], "rounds": 5},
+        2, n_jobs=1, progress=False,
+    )  # fmt: skip
+    status = found.groupby("rule")["status"].unique().map(list)
+    assert status["mean"] == ["diverged"] and status["median"] == ["ok"]
+    assert set(found.loc[found["rule"] == "mean", "note"]) == {"in round 1"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"rule": "Krumm"}, "no rule 'Krumm'; there are mean, Krum"),
+        ({"attack": "sign flop"}, "no attack 'sign flop'; there are"),
+        ({"pre": "mixin"}, "no pre-aggregation 'mixin'; there are none, mixing, bucketing"),
+        ({"attack": "mimic", "strength": 2.0}, "mimic has no strength to set"),
+    ],
+)
+def test_illegal_names(setting, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        planted([0], **setting)
+    assert not isinstance(caught.value, Refused)
+
+
+def test_mixing_repairs_krum_under_skew():
+    """Nobody lies: Krum follows one client, and each client has few classes."""
+    setting = {"rule": "Krum", "attack": "none", "f": 3, "alpha": 0.3, "n": 17}
+    plain, mixed = accuracy(**setting), accuracy(**setting, pre="mixing")
+    assert paired_difference(mixed, plain).interval.low > 0.02
+    mean = accuracy(**setting | {"rule": "mean"})
+    assert t_interval(mixed - mean).low > -0.03
 
 
 # --- scale-out ----------------------------------------------------------------------------------

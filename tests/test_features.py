@@ -1,4 +1,4 @@
-"""Features, labels and splits: values by hand, no look-ahead, nothing across a gap."""
+"""Features, labels, splits: values by hand, no look-ahead, nothing across a gap, no false find."""
 
 import os
 from pathlib import Path
@@ -9,23 +9,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byzlib.market import features
+from byzlib.federated import SimpleModel
+from byzlib.market import features, simulate
+from byzlib.metrics import balanced_accuracy, t_interval
 
-ROWS = [  # open, high, low, close, volume
+COLUMNS = ["open", "high", "low", "close", "volume"]
+ROWS = [
     (100, 110, 90, 105, 10),
     (105, 115, 105, 115, 20),  # closes at its high
     (115, 120, 100, 110, 5),
     (110, 110, 110, 110, 0),  # no trade
     (110, 112, 108, 111, 4),
 ]
+START = pd.Timestamp("2025-01-01", tz="UTC")
+STEP = pd.Timedelta("5min")
 SHARED = Path(os.environ.get("BYZLIB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def table(rows, step="5min"):
-    index = pd.date_range("2024-05-01", periods=len(rows), freq=step, tz="UTC", name="open_time")
-    return pd.DataFrame(
-        rows, columns=["open", "high", "low", "close", "volume"], index=index, dtype=float
-    )
+    index = pd.date_range(START, periods=len(rows), freq=step, name="open_time")
+    return pd.DataFrame(rows, columns=COLUMNS, index=index, dtype=float)
+
+
+def closes(*prices):
+    return table([(p, p, p, p, 1) for p in prices])
 
 
 def walk(m, seed=0):
@@ -38,27 +45,44 @@ def walk(m, seed=0):
     return table(np.column_stack([open_, high, low, close, rng.integers(1, 1000, m)]))
 
 
-def closes(*prices):
-    return table([(p, p, p, p, 1) for p in prices])
+def fold_of(train_end, test_end):
+    """Train on the first candles up to one number, test up to another (both exclusive)."""
+    return features.Fold(*(START + k * STEP for k in (0, train_end, train_end, test_end)))
+
+
+CANDLES = walk(60)
+# Everything that is made of candles, the cut labels with training rows 0 to 29.
+MADE = {
+    "features": features.engineer,
+    "extended": lambda candles: features.engineer(candles, extended=True),
+    "labels": features.labels,
+    "returns": features.next_returns,
+    "tercile": lambda candles: features.tercile_labels(candles, fold_of(30, 60)),
+    "volatility": lambda candles: features.volatility_labels(candles, fold_of(30, 60)),
+}
+LOOK_AHEAD = {"features": 0, "extended": 0}  # else 1: the close that comes next
+CUT = {"tercile": features.tercile_labels, "volatility": features.volatility_labels}
+
+
+# --- by hand ---
 
 
 def test_four_features_by_hand():
     found = features.engineer(table(ROWS))
-    assert list(found.columns) == ["price_return", "body_ratio", "upper_shadow", "volume_change"]
+    assert tuple(found.columns) == features.FEATURES
     expected = [[10 / 105, 1, 0, 2], [-5 / 115, 5 / 20, 5 / 20, 1 / 4], [0, 0, 0, 0]]
     np.testing.assert_allclose(found, expected, rtol=1e-15)
     assert list(found.index) == list(table(ROWS).index[1:4])
 
 
 def test_extended_features_by_hand():
-    candles = walk(40)
-    found = features.engineer(candles, extended=True)
+    found = features.engineer(CANDLES, extended=True)
     assert tuple(found.columns) == features.EXTENDED
-    assert len(found) == 40 - features.LOOK_BACK
-    row, t = candles.iloc[20], candles.index[20]
-    moves = candles["close"].pct_change().iloc[9:21]
+    assert len(found) == 60 - features.LOOK_BACK
+    row, t = CANDLES.iloc[20], CANDLES.index[20]
+    moves = CANDLES["close"].pct_change().iloc[9:21]
     expected = {
-        "log_volume_change": np.log(row["volume"] / candles["volume"].iloc[19]),
+        "log_volume_change": np.log(row["volume"] / CANDLES["volume"].iloc[19]),
         "lower_shadow": (min(row["open"], row["close"]) - row["low"]) / (row["high"] - row["low"]),
         "volatility": np.sqrt((moves**2).mean()),
         "hour_sin": np.sin(2 * np.pi * 100 / 1440),
@@ -66,152 +90,61 @@ def test_extended_features_by_hand():
     }
     for name, value in expected.items():
         assert found.loc[t, name] == pytest.approx(value, rel=1e-12), name
-    assert found.loc[t, "body_ratio"] + found.loc[t, "upper_shadow"] + found.loc[
-        t, "lower_shadow"
-    ] == pytest.approx(1)
-
-
-def test_extended_features_leave_out_what_has_no_logarithm_or_history():
-    candles = walk(60)
-    candles.loc[candles.index[30], ["open", "high", "low", "close", "volume"]] = [1, 1, 1, 1, 0]
-    found = features.engineer(candles, extended=True)
-    assert np.isfinite(found).all(axis=None)
-    assert not found.index.isin(candles.index[30:32]).any()
-    holed = walk(60).drop(candles.index[30])
-    first_whole = holed.index[30 + features.LOOK_BACK]
-    after = features.engineer(holed, extended=True).loc[candles.index[30] :]
-    assert after.index[0] == first_whole
+    pd.testing.assert_frame_equal(
+        found[list(features.FEATURES)], features.engineer(CANDLES)[11:], check_freq=False
+    )
 
 
 def test_undefined_rows_are_counted_by_reason():
     candles = table(ROWS + ROWS).drop(table(ROWS + ROWS).index[7])
     counts = features.engineer(candles).attrs["undefined"]
     assert counts == {"first candle": 1, "after a gap": 1, "after zero volume": 2}
+    idle = CANDLES.copy()
+    idle.iloc[30] = [*[idle["close"].iloc[30]] * 4, 0]
+    found = features.engineer(idle, extended=True)
+    assert np.isfinite(found).all(axis=None) and not found.index.isin(idle.index[30:32]).any()
+    assert found.attrs["undefined"] == {
+        "first candle": 1, "after a gap": 0, "after zero volume": 1, "zero volume": 1,
+        "short history": 11,
+    }  # fmt: skip
 
 
 def test_labels_by_hand():
     found = features.labels(table(ROWS))
-    assert found.tolist() == [2, 0, 1, 2]
+    assert found.tolist() == [2, 0, 1, 2] and found.dtype.kind == "i"
     assert list(found.index) == list(table(ROWS).index[:4])
-    assert found.dtype.kind == "i"
+    other = closes(100.0, 100.2, 100.2, 99.0)
+    assert features.labels(other, threshold=0.002).tolist() == [1, 1, 0]
+    assert features.labels(other, threshold=0).tolist() == [2, 1, 0]
 
 
-def test_dataset_aligns_rows():
-    candles = walk(300)
-    X, y, times = features.dataset(candles)
-    assert X.shape == (298, 4) and y.shape == (298,) and len(times) == 298
-    np.testing.assert_array_equal(X, features.engineer(candles).loc[times])
-    np.testing.assert_array_equal(y, features.labels(candles).loc[times])
-    assert features.dataset(candles, extended=True)[0].shape[1] == len(features.EXTENDED)
+def test_cut_labels_by_hand():
+    # Returns +10 %, -10 %, 0, +50 %, then two to be judged: +20 % and -50 %.
+    candles, fold = closes(100, 110, 99, 99, 148.5, 178.2, 89.1), fold_of(4, 6)
+    returns = features.next_returns(candles)
+    np.testing.assert_allclose(returns, [0.1, -0.1, 0, 0.5, 0.2, -0.5], atol=1e-15)
+    tercile = features.tercile_labels(candles, fold)
+    assert tercile.tolist() == [1, 0, 1, 2, 2, 0]
+    assert tercile.attrs["cuts"] == pytest.approx((0, 0.1))
+    volatility = features.volatility_labels(candles, fold)
+    assert volatility.attrs["cuts"] == pytest.approx((0.1,))
+    assert volatility.tolist()[2:] == [0, 1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    "now, after",
-    [(100.0, 100.1), (60000.0, 60060.0), (0.6591, 0.6597591), (0.6, 0.6006), (7e-5, 7.007e-5)],
-)
-def test_exactly_the_threshold_is_flat(now, after):
-    down = round(now - (after - now), 12)
-    assert features.labels(closes(now, after, now)).tolist()[0] == 1
-    assert features.labels(closes(now, down, now)).tolist()[0] == 1
-
-
-@given(st.integers(1, 10**7), st.integers(0, 6), st.sampled_from([1, -1]))
-def test_one_unit_past_the_threshold_is_not_flat(price, digits, sign):
-    unit = 10 ** (digits + 3)
-    now, tie, past = price * 1000, price * (1000 + sign), price * (1000 + sign) + sign
-    edge, over = (features.labels(closes(now / unit, x / unit)).iloc[0] for x in (tie, past))
-    assert edge == 1
-    assert over == 1 + sign
-
-
-def test_plain_floats_would_get_ties_wrong():
-    now = np.arange(1000, 2000) / 10
-    after = np.arange(1000, 2000) * 1001 / 10_000
-    wrong = np.mean(after / now - 1 > 0.001)
-    assert wrong > 0.1  # the reason for exact fractions
-    pairs = np.column_stack([now, after]).ravel()
-    assert (features.labels(closes(*pairs)).iloc[::2] == 1).all()
-
-
-def test_other_thresholds():
-    candles = closes(100.0, 100.2, 100.2, 99.0)
-    assert features.labels(candles, threshold=0.002).tolist() == [1, 1, 0]
-    assert features.labels(candles, threshold=0).tolist() == [2, 1, 0]
-    for bad in (-0.001, np.nan, np.inf):
-        with pytest.raises(ValueError, match="threshold"):
-            features.labels(candles, threshold=bad)
-
-
-@given(st.integers(2, 58), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
-def test_the_future_changes_no_feature(t, seed):
-    candles = walk(60)
-    other = pd.concat([candles[:t], walk(60, seed)[t:]])
-    for extended in (False, True):
-        whole = features.engineer(candles, extended)
-        for changed in (other, candles[:t]):
-            now = features.engineer(changed, extended)
-            pd.testing.assert_frame_equal(
-                now[now.index < candles.index[t]], whole[whole.index < candles.index[t]]
-            )
-
-
-@given(st.integers(2, 57), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
-def test_a_label_looks_one_candle_ahead_and_no_further(t, seed):
-    candles = walk(60)
-    other = pd.concat([candles[: t + 2], walk(60, seed)[t + 2 :]])
-    upto = candles.index[t]
-    pd.testing.assert_series_equal(features.labels(other)[:upto], features.labels(candles)[:upto])
-
-
-@given(st.sets(st.integers(0, 39), max_size=20))
-def test_nothing_crosses_a_gap(missing):
-    candles = walk(40)
-    candles.attrs["interval"] = "5"
-    kept = candles.drop(candles.index[sorted(missing)])
-    try:
-        found, target = features.engineer(kept), features.labels(kept)
-    except ValueError:
-        assert not (np.diff(sorted(set(range(40)) - missing)) == 1).any()
-        return
-    before = [t for t in range(1, 40) if not {t - 1, t} & missing]
-    after = [t for t in range(39) if not {t, t + 1} & missing]
-    pd.testing.assert_frame_equal(
-        found, features.engineer(candles).loc[candles.index[before]], check_freq=False
-    )
-    pd.testing.assert_series_equal(
-        target, features.labels(candles).loc[candles.index[after]], check_freq=False
-    )
-
-
-def test_the_step_comes_from_attrs_or_from_the_index():
-    candles = walk(30)
-    hourly = candles.set_axis(pd.date_range("2024-05-01", periods=30, freq="h", tz="UTC"))
-    assert len(features.engineer(hourly)) == 29
-    hourly.attrs["interval"] = "60"
-    assert len(features.engineer(hourly)) == 29
-    hourly.attrs["interval"] = "5"
-    with pytest.raises(ValueError, match="0 days 01:00:00 apart"):
-        features.engineer(hourly)
-    monthly = candles.set_axis(pd.date_range("2021-11-01", periods=30, freq="MS", tz="UTC"))
-    monthly.attrs["interval"] = "M"
-    assert len(features.labels(monthly)) == 29
-    assert len(features.labels(monthly.drop(monthly.index[5]))) == 27
-    weekly = candles.set_axis(pd.date_range("2024-05-01", periods=30, freq="7D", tz="UTC"))
-    weekly.attrs["interval"] = "W"
-    assert len(features.labels(weekly)) == 29
-    weekly.attrs["interval"] = "fortnight"
-    with pytest.raises(ValueError, match="fortnight"):
-        features.labels(weekly)
-
-
-@pytest.mark.parametrize("m", [0, 1, 2])
-def test_short_series_give_empty_results(m):
-    candles = table(ROWS[:m]) if m else table(ROWS)[:0]
-    X, y, times = features.dataset(candles)
-    assert X.shape == (0, 4) and y.shape == (0,) and len(times) == 0
-    assert len(features.engineer(candles)) == max(m - 1, 0)
+@pytest.mark.parametrize("task", features.TASKS)
+@pytest.mark.parametrize("extended", [False, True])
+def test_dataset_aligns_rows(task, extended):
+    candles, fold = walk(300), fold_of(200, 300)
+    X, y, times = features.dataset(candles, extended=extended, task=task, fold=fold)
+    target = features.labels(candles) if task == "direction" else CUT[task](candles, fold)
+    first = features.LOOK_BACK if extended else 1
+    assert list(times) == list(candles.index[first:-1])
+    np.testing.assert_array_equal(X, features.engineer(candles, extended).loc[times])
+    np.testing.assert_array_equal(y, target.loc[times])
+    assert y.min() == 0 and y.max() == len(features.TASKS[task]) - 1
+    if task != "direction":
+        shares = np.bincount(target[fold.train_mask(target.index)]) / 200
+        assert np.ptp(shares) <= 0.01
 
 
 def test_identical_candles_and_a_crash_stay_finite():
@@ -221,63 +154,113 @@ def test_identical_candles_and_a_crash_stay_finite():
     candles = walk(20)
     candles.iloc[10, [2, 3]] = [20_000, 24_000]
     X, y, times = features.dataset(candles)
-    assert np.isfinite(X).all()
-    assert y[times.get_loc(candles.index[9])] == 0
+    assert np.isfinite(X).all() and y[times.get_loc(candles.index[9])] == 0
 
 
-def test_wrong_order_is_refused_with_the_reason():
-    candles = walk(30)
-    with pytest.raises(ValueError, match="newest first.*past one.*sort_index"):
-        features.engineer(candles[::-1])
-    with pytest.raises(ValueError, match="out of order"):
-        features.labels(candles.sample(frac=1, random_state=1))
-    again = pd.concat([candles, candles[-1:]])
-    with pytest.raises(ValueError, match="occurs twice"):
-        features.dataset(again)
+@pytest.mark.parametrize("m", [0, 1, 2])
+def test_short_series_give_empty_results(m):
+    X, y, times = features.dataset(table(ROWS)[:m])
+    assert X.shape == (0, 4) and y.shape == (0,) and len(times) == 0
+    assert len(features.engineer(table(ROWS)[:m])) == max(m - 1, 0)
 
 
-@pytest.mark.parametrize(
-    "column, value, message",
-    [
-        ("close", np.nan, "not finite"),
-        ("volume", np.inf, "not finite"),
-        ("low", 0.0, "not positive"),
-        ("volume", -1.0, "negative volume"),
-        ("high", 1.0, "inside the body"),
-        ("low", 1e9, "inside the body"),
-    ],
-)
-def test_impossible_candles_are_named(column, value, message):
-    candles = walk(10)
-    candles.loc[candles.index[3], column] = value
-    with pytest.raises(ValueError, match=f"00:15:00.*{message}"):
-        features.engineer(candles)
+# --- exactly the threshold ---
 
 
-def test_wrong_tables_are_refused():
-    with pytest.raises(ValueError, match="lack volume"):
-        features.engineer(walk(5).drop(columns="volume"))
-    for wrong in (walk(5).to_numpy(), walk(5).reset_index()):
-        with pytest.raises(TypeError, match="DatetimeIndex"):
-            features.engineer(wrong)
-    with pytest.raises(ValueError, match="NaT"):
-        features.labels(walk(3).set_axis(pd.DatetimeIndex(["2024-05-01", None, "2024-05-02"])))
+@given(st.integers(1, 10**7), st.integers(0, 6), st.sampled_from([1, -1]))
+def test_exactly_the_threshold_is_flat_and_one_unit_past_it_is_not(price, digits, sign):
+    unit = 10 ** (digits + 3)
+    now, tie = price * 1000, price * (1000 + sign)
+    for after, label in ((tie, 1), (tie + sign, 1 + sign), (tie - sign, 1)):
+        assert features.labels(closes(now / unit, after / unit)).tolist() == [label]
+
+
+def test_plain_floats_would_get_ties_wrong():
+    now = np.arange(1000, 2000) / 10
+    after = np.arange(1000, 2000) * 1001 / 10_000
+    assert np.mean(after / now - 1 > 0.001) > 0.1  # the reason for exact fractions
+    assert (features.labels(closes(*np.column_stack([now, after]).ravel())).iloc[::2] == 1).all()
+
+
+# --- the promises: nothing looks ahead, nothing crosses a gap, nothing is changed ---
+
+
+@pytest.mark.parametrize("name", MADE)
+@given(t=st.integers(31, 57), seed=st.integers(1, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_the_future_changes_no_row(name, t, seed):
+    """What is said of candle t stays when all after it (and its label's candle) are others."""
+    make, known = MADE[name], CANDLES[: t + 1 + LOOK_AHEAD.get(name, 1)]
+    other = pd.concat([known, walk(60, seed)[len(known) :]])
+    whole = make(CANDLES)[: CANDLES.index[t]]
+    for changed in (known, other):
+        found = make(changed)
+        assert found.attrs.get("cuts") == whole.attrs.get("cuts")
+        same = pd.testing.assert_frame_equal if whole.ndim == 2 else pd.testing.assert_series_equal
+        same(found[: CANDLES.index[t]], whole, check_freq=False)
+
+
+@pytest.mark.parametrize("name", ["features", "labels", "returns", "tercile", "volatility"])
+@given(missing=st.sets(st.integers(0, 59), max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_nothing_crosses_a_gap(name, missing):
+    side = -1 if name == "features" else 1  # the neighbour that a row needs
+    kept = CANDLES.drop(CANDLES.index[sorted(missing)])
+    kept.attrs["interval"] = "5"
+    rows = [t for t in range(60) if 0 <= t + side < 60 and not {t, t + side} & missing]
+    if not {t for t in rows if t < 30}:  # no training row, or no pair at all
+        return
+    found, whole = MADE[name](kept), MADE[name](CANDLES)
+    assert list(found.index) == list(CANDLES.index[rows])
+    if name not in CUT:
+        np.testing.assert_array_equal(found, whole.loc[found.index])
+
+
+def test_the_trailing_hour_crosses_no_gap():
+    holed = CANDLES.drop(CANDLES.index[30])
+    after = features.engineer(holed, extended=True)[CANDLES.index[30] :]
+    assert after.index[0] == CANDLES.index[31 + features.LOOK_BACK]
+
+
+@pytest.mark.parametrize("task", CUT)
+def test_cuts_are_those_of_the_training_rows_alone(task):
+    candles = walk(1152)
+    (fold,) = features.walk_forward(candles.index, "3D", "1D", "10min")
+    cuts = CUT[task](candles, fold).attrs["cuts"]
+    assert cuts != CUT[task](candles, fold_of(200, 1152)).attrs["cuts"]
+    changed, purged = candles.copy(), candles.index >= fold.test_start - STEP
+    changed[COLUMNS[:4]] *= np.where(purged, 1.5, 1.0)[:, None]
+    assert CUT[task](changed, fold).attrs["cuts"] == cuts
 
 
 def test_candles_are_not_changed():
-    candles = walk(30)
-    copy = candles.copy(deep=True)
-    features.engineer(candles, extended=True)
-    features.dataset(candles)
+    candles, copy = walk(60), walk(60)
+    for make in MADE.values():
+        make(candles)
     pd.testing.assert_frame_equal(candles, copy)
+    assert candles.attrs == {}
 
 
-def clock(start, days):
-    return pd.date_range(start, periods=288 * days, freq="5min", tz="UTC")
+@pytest.mark.parametrize("step, interval", [("5min", "5"), ("h", "60"), ("7D", "W"), ("MS", "M")])
+def test_the_step_comes_from_attrs_or_from_the_index(step, interval):
+    candles = table(walk(30).to_numpy(), step)
+    candles.attrs["interval"] = interval
+    assert len(features.engineer(candles)) == len(features.labels(candles)) == 29
+    assert len(features.labels(candles.drop(candles.index[5]))) == 27
+    if interval != "M":  # months differ
+        candles.attrs = {}
+        assert len(features.labels(candles.drop(candles.index[5]))) == 27
+
+
+# --- splits and scaling ---
+
+
+def clock(days, start=START):
+    return pd.date_range(start, periods=288 * days, freq="5min")
 
 
 def test_walk_forward_tests_each_row_once_and_only_after_training():
-    times = clock("2024-05-01", 30)
+    times = clock(30)
     folds = features.walk_forward(times, "10D", "5D", "10min")
     assert len(folds) == 4
     tested = np.sum([fold.test_mask(times) for fold in folds], axis=0)
@@ -285,12 +268,12 @@ def test_walk_forward_tests_each_row_once_and_only_after_training():
     for fold in folds:
         train, test = fold.train_mask(times), fold.test_mask(times)
         # Row t reads candles t-1, t and t+1; no candle may serve both sides.
-        assert times[train].max() + pd.Timedelta("5min") < times[test].min() - pd.Timedelta("5min")
+        assert times[train].max() + STEP < times[test].min() - STEP
         assert train.sum() == 288 * 10 - 2
 
 
 def test_purge_and_embargo_take_rows_from_the_end_of_training_only():
-    times = clock("2024-05-01", 30)
+    times = clock(30)
     plain, pure, both = (
         features.walk_forward(times, "10D", "5D", purge, embargo)
         for purge, embargo in [("0min", "0min"), ("15min", "0min"), ("15min", "1h")]
@@ -304,45 +287,24 @@ def test_purge_and_embargo_take_rows_from_the_end_of_training_only():
 
 
 def test_all_clients_share_one_clock():
-    early, late = clock("2024-05-01", 20), clock("2024-05-04", 20)[::3]
-    folds = features.walk_forward([early, late], "10D", "4D", "10min")
-    assert folds[0].train_start == early[0]
-    for fold in folds:
-        trained = early[fold.train_mask(early)].max(), late[fold.train_mask(late)].max()
-        tested = early[fold.test_mask(early)], late[fold.test_mask(late)]
-        assert max(trained) < min(x.min() for x in tested if len(x))
-    assert sum(fold.test_mask(late).sum() for fold in folds) > 0
+    early, late = clock(20), clock(20, START + pd.Timedelta("3D"))[::3]
+    folds = features.walk_forward([early, late, late[:0]], "10D", "4D", "10min")
+    assert folds == features.walk_forward(early.union(late), "10D", "4D", "10min")
+    assert folds[0].train_start == early[0] and folds[-1].test_mask(late).any()
 
 
 def test_a_last_window_less_than_half_full_is_left_out():
-    assert len(features.walk_forward(clock("2024-05-01", 16), "10D", "5D", "10min")) == 1
-    assert len(features.walk_forward(clock("2024-05-01", 18), "10D", "5D", "10min")) == 2
+    assert len(features.walk_forward(clock(16), "10D", "5D", "10min")) == 1
+    assert len(features.walk_forward(clock(18), "10D", "5D", "10min")) == 2
     # The first and last candle of ninety days carry no row; the windows hold all the same.
-    assert len(features.walk_forward(clock("2024-05-01", 90)[1:-1], "60D", "15D", "10min")) == 2
-
-
-def test_walk_forward_says_what_is_wrong():
-    times = clock("2024-05-01", 5)
-    with pytest.raises(ValueError, match="one fold needs rows over 11 days"):
-        features.walk_forward(times, "10D", "2D", "10min")
-    with pytest.raises(ValueError, match="leaves nothing"):
-        features.walk_forward(times, "1D", "1D", "20h", "4h")
-    with pytest.raises(ValueError, match="must be positive"):
-        features.walk_forward(times, "1D", "0D", "10min")
-    with pytest.raises(ValueError, match="not negative"):
-        features.walk_forward(times, "1D", "1D", "-10min")
-    with pytest.raises(ValueError, match="got none"):
-        features.walk_forward([times[:0]], "1D", "1D", "10min")
-    with pytest.raises(TypeError, match="DatetimeIndex"):
-        features.walk_forward([1, 2, 3], "1D", "1D", "10min")
+    assert len(features.walk_forward(clock(90)[1:-1], "60D", "15D", "10min")) == 2
 
 
 def test_standardize_uses_the_training_rows_alone():
     rng = np.random.default_rng(0)
     train, test = rng.normal(3, 2, (500, 4)), rng.normal(9, 5, (100, 4))
     a, b = features.standardize(train, test, clip=None)
-    np.testing.assert_allclose(a.mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(a.std(0), 1)
+    np.testing.assert_allclose([a.mean(0), a.std(0)], [[0] * 4, [1] * 4], atol=1e-12)
     np.testing.assert_allclose(b, (test - train.mean(0)) / train.std(0))
     np.testing.assert_array_equal(features.standardize(train, test * 7, clip=None)[0], a)
 
@@ -352,16 +314,54 @@ def test_standardize_clips_and_handles_constants_and_clients():
     train[..., 0] = np.random.default_rng(0).standard_normal((3, 50))
     train[1, 7, 0] = 1e6
     scaled = features.standardize(train)
-    assert scaled.shape == train.shape
-    assert np.abs(scaled).max() == 5.0
+    assert scaled.shape == train.shape and np.abs(scaled).max() == 5.0
     assert (scaled[..., 1] == 0).all()
     np.testing.assert_array_equal(scaled[2], features.standardize(train[2]))
-    with pytest.raises(ValueError, match="finite"):
-        features.standardize(train * np.nan)
-    with pytest.raises(ValueError, match="m >= 1"):
-        features.standardize(train[:, :0])
-    with pytest.raises(ValueError, match="clip"):
-        features.standardize(train, clip=0)
+
+
+# --- no split finds what is not there ---
+
+
+def scores(candles, task):
+    """Balanced accuracy of a network in every fold of a walk through time."""
+    times = features.engineer(candles, extended=True).index
+    found = []
+    for fold in features.walk_forward(times, "20D", "10D", "70min"):
+        X, y, rows = features.dataset(candles, extended=True, task=task, fold=fold)
+        train, test = fold.train_mask(rows), fold.test_mask(rows)
+        A, B = features.standardize(X[train], X[test])
+        model = SimpleModel(A.shape[1], n_hidden=6, n_classes=len(features.TASKS[task]))
+        theta, rng = model.init(0), np.random.default_rng(0)
+        for _ in range(60):
+            batch = rng.integers(0, len(A), 500)
+            theta = theta - 0.5 * model.gradient(theta, A[batch], y[train][batch])
+        found.append(balanced_accuracy(y[test], model.predict(theta, B)))
+    return found
+
+
+def random_walk(seed, m=288 * 60):
+    """Candles whose moves have no memory of any kind: the null market."""
+    rng = np.random.default_rng(seed)
+    path = 60_000 * np.exp(np.cumsum(rng.standard_normal((m, 4)) * 7e-4).reshape(m, 4))
+    open_ = np.concatenate([[60_000.0], path[:-1, -1]])
+    seen = np.column_stack([open_, path])
+    volume = rng.lognormal(5, 1, m)
+    return table(np.column_stack([open_, seen.max(1), seen.min(1), path[:, -1], volume]))
+
+
+@pytest.mark.parametrize("task", features.TASKS)
+def test_on_the_null_market_no_split_finds_anything(task):
+    found = np.array([scores(random_walk(seed), task) for seed in range(5)])
+    chance = 1 / len(features.TASKS[task])
+    # A fold holds 2880 rows: the rarest class a few hundred, so one score strays by under .03.
+    assert np.abs(found - chance).max() < 0.03
+    interval = t_interval(found.ravel(), level=0.999)
+    assert interval.low <= chance <= interval.high
+
+
+@pytest.mark.parametrize("task, least", [("tercile", 0.36), ("volatility", 0.56)])
+def test_on_the_simulated_market_there_is_something_to_lose(task, least):
+    assert np.mean(scores(simulate("BTCUSDT", 60, 0), task)) > least
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real candles are not beside the repository")
@@ -373,3 +373,75 @@ def test_real_candles_give_the_published_numbers():
     shares = np.bincount(features.labels(candles)) / (len(candles) - 1)
     np.testing.assert_allclose(100 * shares, [17.1, 65.6, 17.3], atol=0.05)
     assert len(features.dataset(candles)[0]) == 28_964 - 2
+
+
+# --- what is wrong is said ---
+
+
+def spoiled(column, value):
+    return CANDLES.assign(
+        **{column: CANDLES[column].where(CANDLES.index != START + 3 * STEP, value)}
+    )
+
+
+def labelled(interval, step="5min"):
+    candles = table(walk(30).to_numpy(), step)
+    candles.attrs["interval"] = interval
+    return candles
+
+
+NAT = CANDLES[:3].set_axis(pd.DatetimeIndex(["2024-05-01", None, "2024-05-02"]))
+BAD_CANDLES = [
+    (spoiled("close", np.nan), ValueError, "00:15:00.* not finite"),
+    (spoiled("volume", np.inf), ValueError, "00:15:00.* not finite"),
+    (spoiled("low", 0.0), ValueError, "00:15:00.* not positive"),
+    (spoiled("volume", -1.0), ValueError, "00:15:00.* negative volume"),
+    (spoiled("high", 1.0), ValueError, "00:15:00.* inside the body"),
+    (spoiled("low", 1e9), ValueError, "00:15:00.* inside the body"),
+    (CANDLES[::-1], ValueError, "newest first.*past one.*sort_index"),
+    (CANDLES.sample(frac=1, random_state=1), ValueError, "out of order"),
+    (pd.concat([CANDLES, CANDLES[-1:]]), ValueError, "occurs twice"),
+    (CANDLES.drop(columns="volume"), ValueError, "lack volume"),
+    (NAT, ValueError, "NaT"),
+    (CANDLES.to_numpy(), TypeError, "DatetimeIndex"),
+    (CANDLES.reset_index(), TypeError, "DatetimeIndex"),
+    (labelled("5", "h"), ValueError, "0 days 01:00:00 apart"),
+    (labelled("fortnight"), ValueError, "fortnight"),
+]
+
+
+@pytest.mark.parametrize("candles, error, words", BAD_CANDLES)
+@pytest.mark.parametrize("make", [features.engineer, features.labels, features.next_returns])
+def test_impossible_candles_are_named(make, candles, error, words):
+    with pytest.raises(error, match=words):
+        make(candles)
+
+
+EMPTY = features.Fold(START, START, START, START)
+X3 = np.ones((3, 50, 2))
+BAD_USE = [
+    (lambda: features.labels(CANDLES, -0.001), ValueError, "threshold finite and >= 0"),
+    (lambda: features.labels(CANDLES, np.inf), ValueError, "threshold finite and >= 0"),
+    (lambda: features.dataset(CANDLES, task="sign"), ValueError, "no task 'sign'; there are dir"),
+    (lambda: features.dataset(CANDLES, task="tercile"), TypeError, "pass a Fold .*; got None"),
+    (lambda: features.volatility_labels(CANDLES, EMPTY), ValueError, "no row to cut by from 2025"),
+    (lambda: split("10D", "2D"), ValueError, "one fold needs rows over 11 days"),
+    (lambda: split("1D", "1D", "20h", "4h"), ValueError, "leaves nothing"),
+    (lambda: split("1D", "0D"), ValueError, "must be positive"),
+    (lambda: split("1D", "1D", "-10min"), ValueError, "not negative"),
+    (lambda: split("1D", "1D", times=[clock(5)[:0]]), ValueError, "got none"),
+    (lambda: split("1D", "1D", times=[1, 2, 3]), TypeError, "DatetimeIndex"),
+    (lambda: features.standardize(X3 * np.nan), ValueError, "finite"),
+    (lambda: features.standardize(X3[:, :0]), ValueError, "m >= 1"),
+    (lambda: features.standardize(X3, clip=0), ValueError, "clip > 0"),
+]
+
+
+def split(train, test, purge="10min", embargo="0min", times=None):
+    return features.walk_forward(clock(5) if times is None else times, train, test, purge, embargo)
+
+
+@pytest.mark.parametrize("call, error, words", BAD_USE)
+def test_illegal_use(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

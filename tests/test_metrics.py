@@ -1,9 +1,10 @@
-"""Metrics by hand, intervals by coverage."""
+"""Metrics by hand, intervals by coverage, and what a forecast earns after costs."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from byzlib.metrics import (
@@ -11,38 +12,34 @@ from byzlib.metrics import (
     accuracy,
     attack_success,
     balanced_accuracy,
-    bootstrap_interval,
     holm,
     majority_share,
+    max_drawdown,
     paired_difference,
+    positions,
+    profit_and_loss,
+    sharpe,
     t_interval,
+    turnover,
 )
+
+# --- accuracies ---
 
 Y = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 GUESS = np.array([0, 0, 0, 1, 1, 0, 1, 2])
 
 
 def test_by_hand():
-    assert accuracy(Y, GUESS) == 5 / 8
-    assert balanced_accuracy(Y, GUESS) == (3 / 4 + 1 / 2 + 1 / 2) / 3
-    assert majority_share(Y) == 1 / 2
-    assert attack_success(Y, GUESS, source=0, target=1) == 1 / 4
+    """And stacked: the second guess is right everywhere, the third always names one class."""
+    stacked = np.stack([GUESS, Y, np.zeros_like(Y)])
+    assert accuracy(Y, stacked).tolist() == [5 / 8, 1, majority_share(Y)]
+    assert balanced_accuracy(Y, stacked).tolist() == [(3 / 4 + 1 / 2 + 1 / 2) / 3, 1, 1 / 3]
+    assert attack_success(Y, stacked, source=0, target=1).tolist() == [1 / 4, 0, 0]
     assert np.isnan(attack_success(Y, GUESS, source=3, target=1))
-
-
-def test_always_naming_one_class():
-    """However common the class, balanced accuracy is one third."""
-    always = np.zeros_like(Y)
-    assert accuracy(Y, always) == majority_share(Y)
-    assert balanced_accuracy(Y, always) == 1 / 3
-
-
-def test_leading_axes():
-    stacked = np.stack([GUESS, Y])
-    assert accuracy(Y, stacked).tolist() == [5 / 8, 1]
-    assert balanced_accuracy(Y, stacked).tolist() == [balanced_accuracy(Y, GUESS), 1]
-    assert attack_success(Y, stacked, 0, 1).tolist() == [1 / 4, 0]
     assert majority_share(np.stack([Y, np.ones_like(Y)])).tolist() == [1 / 2, 1]
+
+
+# --- intervals over seeds ---
 
 
 def test_t_interval_by_hand():
@@ -53,12 +50,9 @@ def test_t_interval_by_hand():
 
 
 def test_t_interval_covers():
-    rng = np.random.default_rng(17)
-    hits = 0
-    for _ in range(2000):
-        interval = t_interval(rng.normal(5, 2, 10))
-        hits += interval.low <= 5 <= interval.high
-    assert abs(hits / 2000 - 0.95) < 0.015
+    runs = np.random.default_rng(17).normal(5, 2, (2000, 10))
+    hits = [interval.low <= 5 <= interval.high for interval in map(t_interval, runs)]
+    assert abs(np.mean(hits) - 0.95) < 0.015
 
 
 def test_pairing_removes_what_seeds_share():
@@ -67,36 +61,12 @@ def test_pairing_removes_what_seeds_share():
     a = 70 + seed_effect + rng.normal(0, 0.5, 12)
     b = 69 + seed_effect + rng.normal(0, 0.5, 12)
     difference = paired_difference(a, b)
-    assert difference.is_better and difference.p_value < 0.01
+    assert difference.interval == t_interval(a - b) and difference.is_better
+    assert difference.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
     assert not paired_difference(b, a).is_better
     assert difference.interval.half_width < 1 < t_interval(a).half_width
-
-
-def test_paired_p_value_is_uniform_when_nothing_differs():
-    rng = np.random.default_rng(23)
-    p = [paired_difference(*rng.standard_normal((2, 8))).p_value for _ in range(2000)]
-    assert abs(np.mean(np.array(p) < 0.05) - 0.05) < 0.015
     assert paired_difference([1, 2], [1, 2]).p_value == 1
     assert paired_difference([2, 3], [1, 2]).p_value == 0
-
-
-def test_bootstrap_interval_covers_where_students_fails():
-    """Nine runs of ten hold, one collapses: Student's interval reaches beyond every run."""
-    values = [0.85] * 9 + [0.05]
-    assert t_interval(values).high > max(values)
-    interval = bootstrap_interval(values)
-    assert min(values) <= interval.low < interval.mean < interval.high <= max(values)
-    assert bootstrap_interval(values) == interval  # the same draws every time
-    assert bootstrap_interval([0.5] * 10) == Interval(0.5, 0.5, 0.5)
-
-
-def test_bootstrap_interval_covers():
-    rng = np.random.default_rng(29)
-    hits = 0
-    for _ in range(300):
-        interval = bootstrap_interval(rng.exponential(1, 40), draws=999, rng=rng)
-        hits += interval.low <= 1 <= interval.high
-    assert 0.89 < hits / 300 < 0.98  # 0.92 to 0.93 is what BCa reaches with 40 such values
 
 
 def test_holm_by_hand():
@@ -128,23 +98,126 @@ def test_holm_properties(p, random):
     np.testing.assert_array_equal(holm(np.array(p)[order]), adjusted[order])
 
 
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
-        (lambda: accuracy([1, 2], [1]), r"got \(2,\) and \(1,\)"),
-        (lambda: balanced_accuracy([], []), "m >= 1"),
-        (lambda: majority_share([]), "m >= 1"),
-        (lambda: t_interval([1.0]), "at least 2 values"),
-        (lambda: t_interval([1.0, np.nan]), "a diverged run has no mean"),
-        (lambda: t_interval([1.0, 2.0], level=95), "0 < level < 1; got 95"),
-        (lambda: paired_difference([1, 2, 3], [1, 2]), r"equally many seeds; got \(3,\), \(2,\)"),
-        (lambda: bootstrap_interval([1.0]), "bootstrap_interval needs at least 2 values"),
-        (lambda: bootstrap_interval([1.0, 2.0], draws=0), "draws >= 1; got 0"),
-        (lambda: holm([0.5, 1.5]), r"between 0 and 1; got \[0.5, 1.5\]"),
-        (lambda: holm([np.nan]), "between 0 and 1"),
-        (lambda: holm(0.5), "one row"),
-    ],
-)
-def test_illegal_use(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
+# --- what a forecast earns ---
+
+SIDES = arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 2))
+
+
+def test_profit_by_hand():
+    stand = positions([2, 2, 1, 0])
+    assert stand.tolist() == [1, 1, 0, -1]
+    profit = profit_and_loss([0.02, -0.01, 0.05, 0.03], stand, fee=0.001, slippage=0.0005)
+    # In: one side. Out: one side. In on the other side and out at the end: two sides.
+    np.testing.assert_allclose(profit, [0.02 - 0.0015, -0.01, -0.0015, -0.03 - 0.003])
+    assert turnover(stand) == 1.0
+    assert turnover(np.ones(10)) == pytest.approx(0.2)
+    assert turnover(np.resize([1.0, -1.0], 1000)) == pytest.approx(2, abs=0.001)
+    assert max_drawdown([0.02, -0.01, -0.03, 0.05, -0.01]) == pytest.approx(0.04)
+    assert max_drawdown([-0.02, 0.5]) == pytest.approx(0.02)
+
+
+@given(SIDES, st.floats(0, 0.01), st.floats(0, 0.01), st.integers(0, 2**32 - 1))
+def test_costs_are_turnover_times_their_rate(classes, fee, slippage, seed):
+    stand = positions(classes)
+    r = np.random.default_rng(seed).normal(0, 0.01, len(stand))
+    gross = profit_and_loss(r, stand, 0)
+    np.testing.assert_array_equal(gross, stand * r)
+    paid = (gross - profit_and_loss(r, stand, fee, slippage)).sum()
+    assert paid == pytest.approx((fee + slippage) * turnover(stand) * len(stand), abs=1e-12)
+    assert (profit_and_loss(-r, -stand, fee) == profit_and_loss(r, stand, fee)).all()
+
+
+@given(arrays(float, st.integers(1, 30), elements=st.floats(-1, 1)))
+def test_drawdown_is_the_largest_loss_of_any_stretch(profit):
+    account = np.concatenate([[0.0], np.cumsum(profit)])
+    worst = max(account[i] - account[j] for j in range(len(account)) for i in range(j + 1))
+    assert max_drawdown(profit) == pytest.approx(max(worst, 0), abs=1e-12)
+
+
+def test_stacks_are_as_many_calls():
+    rng = np.random.default_rng(0)
+    r, stand = rng.normal(0, 0.01, (3, 1, 200)), positions(rng.integers(0, 3, (4, 200)))
+    profit, together = profit_and_loss(r, stand, 0.001), sharpe(profit_and_loss(r, stand, 0.001), 9)
+    assert profit.shape == (3, 4, 200) and turnover(stand).shape == (4,)
+    for i, j in np.ndindex(3, 4):
+        one = profit_and_loss(r[i, 0], stand[j], 0.001)
+        assert one.tolist() == profit[i, j].tolist()
+        assert sharpe(one, 9) == pytest.approx([part[i, j] for part in together])
+        assert max_drawdown(one) == max_drawdown(profit)[i, j]
+        assert turnover(stand[j]) == turnover(stand)[j]
+
+
+def test_sharpe_is_mean_over_standard_deviation_in_years():
+    profit = np.random.default_rng(0).normal(0.1, 1, 1000)
+    found = sharpe(profit, 252)
+    assert found.mean == pytest.approx(np.sqrt(252) * profit.mean() / profit.std())
+    assert sharpe(3 * profit, 252) == pytest.approx(found)
+    assert sharpe(-profit, 252) == pytest.approx((-found.mean, -found.high, -found.low))
+    assert sharpe(profit, 252, level=0.5).half_width < found.half_width
+    # Without lags and for normal profits the variance of the ratio is (1 + S^2 / 2) / T.
+    big = np.random.default_rng(1).normal(1, 1, 200_000)
+    plain = sharpe(big, 1, lags=0)
+    assert plain.half_width == pytest.approx(1.96 * np.sqrt(1.5 / 200_000), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["normal", "fat tails", "repeating"])
+def test_nineteen_of_twenty_intervals_hold_the_truth(kind):
+    """Profits of 2,000 accounts whose true ratio per bar is 0.1."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2000, 1001))
+    if kind == "fat tails":
+        z = rng.standard_t(5, z.shape) / np.sqrt(5 / 3)
+    if kind == "repeating":  # MA(1) with correlation .4 between neighbours
+        z = np.concatenate([z[:, :1], z[:, 1:] + 0.5 * z[:, :-1]], axis=1) / np.sqrt(1.25)
+
+    def covered(**options):
+        found = sharpe(0.1 + z[:, 1:], 1, **options)
+        return np.mean((found.low <= 0.1) & (0.1 <= found.high))
+
+    assert 0.92 < covered() < 0.965
+    if kind == "repeating":
+        assert covered(lags=0) < 0.9  # too narrow
+
+
+def test_an_account_that_never_moves_has_no_ratio():
+    profit = np.zeros((2, 50))
+    profit[1, 3] = 1
+    found = sharpe(profit, 365)
+    assert np.isnan(found.mean[0]) and np.isnan(found.low[0])
+    assert np.isfinite([found.mean[1], found.low[1]]).all()
+
+
+# --- what is wrong is said ---
+
+BARS = np.arange(9.0)
+BAD = [
+    (lambda: accuracy([1, 2], [1]), ValueError, r"got \(2,\) and \(1,\)"),
+    (lambda: balanced_accuracy([], []), ValueError, "m >= 1"),
+    (lambda: majority_share([]), ValueError, "m >= 1"),
+    (lambda: t_interval([1.0]), ValueError, "at least 2 values"),
+    (lambda: t_interval([1.0, np.nan]), ValueError, "a diverged run has no mean"),
+    (lambda: t_interval([1.0, 2.0], level=95), ValueError, r"level in \(0, 1\); got level = 95"),
+    (lambda: paired_difference([1, 2, 3], [1]), ValueError, r"many seeds; got \(3,\), \(1,\)"),
+    (lambda: holm([0.5, 1.5]), ValueError, r"between 0 and 1; got \[0.5, 1.5\]"),
+    (lambda: holm([np.nan]), ValueError, "between 0 and 1"),
+    (lambda: holm(0.5), ValueError, "one row"),
+    (lambda: positions([0, 3]), ValueError, "0 .Down., 1 .Flat., 2 .Up."),
+    (lambda: profit_and_loss([1, 2], [0], 0), ValueError, "as many returns as positions; got .2,"),
+    (lambda: profit_and_loss([1], [0], -0.1), ValueError, "fee finite and >= 0; got fee = -0.1"),
+    (lambda: profit_and_loss([1], [0], np.nan), ValueError, "fee finite and >= 0"),
+    (lambda: profit_and_loss([1], [0], 0, np.inf), ValueError, "slippage finite and >= 0"),
+    (lambda: max_drawdown([1, np.nan]), ValueError, "max_drawdown needs finite"),
+    (lambda: turnover(3.0), ValueError, "turnover needs bars"),
+    (lambda: sharpe(BARS, 365, level=1.0), ValueError, r"sharpe needs level in \(0, 1\)"),
+    (lambda: sharpe(BARS, 0), ValueError, "sharpe needs bars_per_year > 0"),
+    (lambda: sharpe(BARS, 365, lags=9), ValueError, "lags < T; got T = 9, lags = 9"),
+    (lambda: sharpe(BARS, 365, lags=-1), ValueError, "sharpe needs lags >= 0"),
+    (lambda: sharpe(BARS, 365, lags=1.5), TypeError, "lags"),
+    (lambda: sharpe(BARS[:2], 365), ValueError, "T >= 3"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "words"), BAD)
+def test_illegal_use(call, error, words):
+    with pytest.raises(error, match=words):
         call()

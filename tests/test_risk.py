@@ -1,4 +1,4 @@
-"""Value at risk, back-tests, federated rounds, scenarios: definitions, known values, sizes."""
+"""Value at risk, back-tests, scenarios, detectors: definitions, known values, sizes, coverage."""
 
 from functools import partial
 
@@ -32,17 +32,11 @@ def sends(value):
 
 @given(RETURNS, SHARES)
 def test_var_is_the_mildest_loss_of_the_worst_share(x, q):
-    var = risk.value_at_risk(x, q)
-    m = len(x)
+    var, m = risk.value_at_risk(x, q), len(x)
     assert (x <= -var).sum() >= q * m - 1e-9
     assert (x < -var).sum() <= max(q * m - 1e-9, 0)
-
-
-@given(RETURNS, SHARES)
-def test_var_minimises_the_pinball_loss(x, q):
-    best = risk.pinball_loss(-risk.value_at_risk(x, q), x, q)
-    for theta in np.unique(x):
-        assert best <= risk.pinball_loss(theta, x, q) + 1e-9
+    best = risk.pinball_loss(-var, x, q)
+    assert all(best <= risk.pinball_loss(theta, x, q) + 1e-9 for theta in np.unique(x))
 
 
 @given(RETURNS, SHARES)
@@ -62,30 +56,11 @@ def test_shortfall_is_the_mean_quantile_below_q(x, q):
     assert risk.expected_shortfall(x, q) >= risk.value_at_risk(x, q) - 1e-9
 
 
-@given(arrays(float, (2, 40), elements=st.integers(-50, 50).map(float)))
-def test_shortfall_is_subadditive(books):
-    together = risk.expected_shortfall(books.sum(axis=0), 0.1)
-    assert together <= risk.expected_shortfall(books, 0.1).sum() + 1e-9
-
-
 def test_a_share_that_floats_miss_counts_exactly():
     assert 0.07 * 100 > 7  # the trap
     x = np.arange(100.0)
     assert risk.value_at_risk(x, 0.07) == -6
     assert risk.expected_shortfall(x, 0.07) == pytest.approx(-3)
-
-
-def test_few_returns_give_the_worst():
-    assert risk.value_at_risk([3, -2, 1]) == risk.expected_shortfall([3, -2, 1]) == 2
-
-
-def test_trials_stack_and_input_stays():
-    x = np.random.default_rng(0).normal(size=(3, 4, 50))
-    before = x.copy()
-    for f in (risk.value_at_risk, risk.expected_shortfall):
-        one_by_one = [[f(row, 0.1) for row in trial] for trial in x]
-        assert np.allclose(f(x, 0.1), one_by_one)
-    assert np.array_equal(x, before)
 
 
 def test_chance_of_an_exceedance_does_not_depend_on_the_law():
@@ -109,20 +84,17 @@ def year(x, T=250):
     return np.arange(T) < np.asarray(x)[..., None]
 
 
-def test_kupiec_known_values():
-    # Kupiec's regions of acceptance and the sizes they have under the binomial law.
-    for T, p, low, high, size in [
-        (250, 0.01, 1, 6, 0.0948),
-        (500, 0.01, 2, 9, 0.0709),
-        (1000, 0.01, 5, 16, 0.0551),
-        (1000, 0.05, 38, 64, 0.0514),
-    ]:
-        x = np.arange(T + 1)
-        passes = x[risk.kupiec(year(x, T), p).p_value >= 0.05]
-        assert (passes.min(), passes.max()) == (low, high)
-        assert 1 - stats.binom.pmf(passes, T, p).sum() == pytest.approx(size, abs=5e-5)
-    assert risk.kupiec(year(0), 0.01).statistic == pytest.approx(-500 * np.log(0.99))
-    assert risk.kupiec(year(5, 100), 0.05).statistic == pytest.approx(0, abs=1e-12)
+@pytest.mark.parametrize(
+    "T, p, low, high, size",
+    [(250, 0.01, 1, 6, 0.0948), (500, 0.01, 2, 9, 0.0709),
+     (1000, 0.01, 5, 16, 0.0551), (1000, 0.05, 38, 64, 0.0514)],
+)  # fmt: skip
+def test_kupiec_known_values(T, p, low, high, size):
+    """Kupiec's regions of acceptance and the sizes they have under the binomial law."""
+    x = np.arange(T + 1)
+    passes = x[risk.kupiec(year(x, T), p).p_value >= 0.05]
+    assert (passes.min(), passes.max()) == (low, high)
+    assert 1 - stats.binom.pmf(passes, T, p).sum() == pytest.approx(size, abs=5e-5)
 
 
 @given(st.integers(1, 60), st.data(), SHARES)
@@ -174,11 +146,8 @@ def test_independence_by_its_definition(hits):
 def test_sizes_are_nominal_for_independent_days():
     hits = np.random.default_rng(2).random((4000, 4000)) < 0.1
     margin = 4 * np.sqrt(0.05 * 0.95 / 4000)
-    for test in (
-        risk.independence,
-        partial(risk.kupiec, p=0.1),
-        partial(risk.christoffersen, p=0.1),
-    ):
+    tests = risk.independence, partial(risk.kupiec, p=0.1), partial(risk.christoffersen, p=0.1)
+    for test in tests:
         assert abs((test(hits).p_value < 0.05).mean() - 0.05) < margin
 
 
@@ -193,25 +162,6 @@ def test_power_goes_to_the_fault_that_is_there():
     assert (risk.independence(often).p_value < 0.05).mean() < 0.12
     for hits in (state, often):
         assert (risk.christoffersen(hits, 0.1).p_value < 0.05).mean() > 0.9
-
-
-def test_days_without_or_with_only_exceedances():
-    for hits in (np.zeros(9, bool), np.ones(9, bool)):
-        assert risk.independence(hits) == (0, 1)
-        assert np.isfinite(risk.christoffersen(hits).statistic)
-
-
-def test_back_tests_stack():
-    hits = np.random.default_rng(4).random((3, 5, 60)) < 0.2
-    for test in (
-        risk.independence,
-        risk.kupiec,
-        risk.christoffersen,
-        partial(risk.kupiec, exact=True),
-    ):
-        stacked = test(hits)
-        assert stacked.p_value.shape == (3, 5)
-        assert np.isclose(stacked.p_value[1, 2], test(hits[1, 2]).p_value)
 
 
 # --- rounds over a rule ---------------------------------------------------------------------
@@ -244,19 +194,15 @@ def test_a_large_lie_drives_the_mean_away_and_not_the_median():
     assert abs(run(rule=middle, rounds=100)[-1] - 1.645) < 0.3
 
 
-def test_no_number_counts_as_no_wish():
-    x = np.random.default_rng(7).normal(size=(9, 500))
-    run = partial(risk.federated_var, x, mean, 0.05, learning_rate=3, rounds=50, f=1)
-    assert np.array_equal(run(attack=sends(np.nan)), run(attack=sends(0.0)))
-
-
-def test_random_lies_repeat_with_their_seed():
+def test_no_number_counts_as_no_wish_and_lies_repeat_with_their_seed():
     def noise(honest, f, rng):
         return rng.normal(size=(*honest.shape[:-2], f, 1))
 
-    x = np.random.default_rng(8).normal(size=(9, 50))
-    run = partial(risk.federated_var, x, mean, 0.05, learning_rate=1, rounds=5, f=2, attack=noise)
-    assert np.array_equal(run(rng=1), run(rng=1)) and not np.array_equal(run(rng=1), run(rng=2))
+    x = np.random.default_rng(7).normal(size=(9, 500))
+    run = partial(risk.federated_var, x, mean, 0.05, learning_rate=1, rounds=5, f=2)
+    assert np.array_equal(run(attack=sends(np.nan)), run(attack=sends(0.0)))
+    one, again, other = (run(attack=noise, rng=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
 # --- scenarios ------------------------------------------------------------------------------
@@ -267,59 +213,193 @@ def test_the_union_keeps_what_one_desk_alone_has_seen():
     assert pool.shocks.tolist() == [[0, 1], [0.5, 0.5], [-0.9, 2]]
     assert pool.desk.tolist() == [0, 0, 1] and pool.refused == []
     assert risk.stress_losses([1, 1], pool.shocks) == pytest.approx([-1, -1, -1.1])
+    books = np.array([[1.0, 0], [0, -2]])
+    assert np.allclose(risk.stress_losses(books, pool.shocks), [[0, -0.5, 0.9], [2, 1, 4]])
 
 
 def test_the_impossible_is_refused_by_name_and_loses_nothing():
     pool = risk.pool_scenarios([[[0.1]], [[-1.2], [np.nan], [0.2]], np.zeros((0, 1))], -1, 1)
     assert pool.shocks.tolist() == [[0.1], [0.2]]
     assert [desk for desk, _ in pool.refused] == [1, 1] and pool.refused[0][1] == -1.2
-
-
-def test_zero_has_one_sign_and_an_empty_pool_a_shape():
-    assert len(risk.pool_scenarios([[[0.0]], [[-0.0]]], -1, 1).shocks) == 1
+    assert len(risk.pool_scenarios([[[0.0]], [[-0.0]]], -1, 1).shocks) == 1  # zero has one sign
     assert risk.pool_scenarios([[[7.0, 7.0]]], -1, 1).shocks.shape == (0, 2)
 
 
-def test_losses_of_many_books():
-    books, shocks = np.array([[1.0, 0], [0, -2]]), np.array([[-0.1, 0.3], [0.2, 0.5], [0, 0]])
-    losses = risk.stress_losses(books, shocks)
-    assert losses.shape == (2, 3)
-    assert np.allclose(losses, [[0.1, -0.2, 0], [0.6, 1.0, 0]])
+# --- detectors ------------------------------------------------------------------------------
+
+PAIRS = [risk.closest_pair_score, risk.farthest_pair_score, risk.extreme_pair_score]
+SCORES = [*PAIRS, risk.spectral_score, partial(risk.mean_gap_score, rule=middle, scaled=True)]
 
 
-# --- bad input ------------------------------------------------------------------------------
+def crowd(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def slow_scores(rows):
+    n = len(rows)
+    far = [np.sqrt(((rows[i] - rows[j]) ** 2).sum()) for i in range(n) for j in range(i)]
+    values = np.linalg.eigvalsh(np.cov(rows.T))
+    close = np.log(np.median(far) / min(far))
+    wide = np.log(max(far) / np.median(far))
+    gap = np.linalg.norm(middle(rows) - rows.mean(axis=0))
+    typical = np.median(np.linalg.norm(rows - middle(rows), axis=1))
+    return close, wide, max(close, wide), values.max() / values.sum(), gap / typical
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_by_their_definitions(seed):
+    rows = crowd(7, 4, seed=seed)
+    assert np.allclose([score(rows) for score in SCORES], slow_scores(rows))
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_scores_have_no_unit_no_origin_and_no_order(score):
+    rows = crowd(3, 8, 5)
+    before, plain = rows.copy(), score(rows)
+    assert plain.shape == (3,)
+    assert np.allclose([score(row) for row in rows], plain)
+    assert np.allclose(score(rows * 1e150), plain) and np.allclose(score(rows * 1e-150), plain)
+    assert np.allclose(score(rows[:, ::-1]), plain)
+    assert np.allclose(score(rows + 100.0), plain, atol=1e-6)
+    assert np.array_equal(rows, before)
+
+
+def test_the_gap_itself_keeps_its_unit():
+    rows = crowd(6, 3)
+    gap = np.linalg.norm(middle(rows) - rows.mean(axis=0))
+    assert np.isclose(risk.mean_gap_score(rows, middle), gap)
+    assert np.isclose(risk.mean_gap_score(rows * 1e200, middle), gap * 1e200)
+
+
+def test_copies_and_crowds_of_one_mind():
+    rows = crowd(6, 3)
+    rows[1] = rows[0]
+    assert risk.closest_pair_score(rows) == np.inf == risk.extreme_pair_score(rows)
+    assert [score(np.ones((6, 3))) for score in SCORES] == [0] * 5
+    one_off = np.vstack([np.ones((5, 3)), np.zeros(3)])
+    expected = [0, np.inf, np.inf, pytest.approx(1), np.inf]
+    assert [score(one_off) for score in SCORES] == expected
+
+
+# --- how good a detector is -----------------------------------------------------------------
+
+FEW = arrays(float, st.integers(1, 12), elements=st.integers(0, 5).map(float))
+
+
+@given(FEW, FEW)
+def test_area_by_counting_pairs(attacked, clean):
+    difference = attacked[:, None] - clean
+    slow = np.mean((difference > 0) + (difference == 0) / 2)
+    area, low, high = risk.auc(attacked, clean)
+    assert np.isclose(area, slow)
+    assert 0 <= low <= area + 1e-12 and area - 1e-12 <= high <= 1
+    other = risk.auc(clean, attacked)
+    assert np.allclose(other, (1 - area, 1 - high, 1 - low), atol=1e-9)
+    false, hits, thresholds = risk.roc(attacked, clean)
+    assert np.isclose(np.trapezoid(hits, false), slow)
+    for f, h, threshold in zip(false, hits, thresholds, strict=True):
+        assert np.isclose(f, (clean >= threshold).mean())
+        assert np.isclose(h, (attacked >= threshold).mean())
+
+
+def test_the_interval_solves_its_equation():
+    k, m, z = 30, 50, stats.norm.ppf(0.975)
+    rng = np.random.default_rng(1)
+    area, low, high = risk.auc(rng.normal(1, 1, k), rng.normal(0, 1, m))
+    for edge in (low, high):
+        tail = (1 - edge) / (2 - edge) + edge / (1 + edge)
+        variance = edge * (1 - edge) * (1 + ((k + m) / 2 - 1) * tail) / (k * m)
+        assert abs(edge - area) == pytest.approx(z * np.sqrt(variance), rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_the_interval_covers_the_true_area(shift):
+    rng = np.random.default_rng(2)
+    found = risk.auc(rng.normal(shift, 1, (2000, 40)), rng.normal(0, 1, (2000, 40)))
+    truth = stats.norm.cdf(shift / np.sqrt(2))
+    covered = ((found.low <= truth) & (truth <= found.high)).mean()
+    assert 0.95 - 4 * np.sqrt(0.05 * 0.95 / 2000) < covered < 0.985
+
+
+def test_a_perfect_detector_is_not_certain():
+    one = risk.auc(np.arange(10.0) + 20, np.arange(10.0))
+    assert one.area == 1 and one.high == 1 and 0.6 < one.low < 0.95
+    assert risk.auc(np.arange(400.0) + 500, np.arange(400.0)).low > 0.98
+    assert f"{one:.2f}".startswith("1.00 [0.") and f"{one}".endswith("1.00]")
+    assert risk.auc([np.inf, np.inf], [0.0, np.inf]).area == 0.75
+
+
+def test_cusum_and_delay_by_their_definitions():
+    for row, path in zip(crowd(4, 30), risk.cusum(crowd(4, 30), 0.2), strict=True):
+        total = 0.0
+        for value, found in zip(row, path, strict=True):
+            total = max(0.0, total + value - 0.2)
+            assert np.isclose(found, total)
+    assert risk.detection_delay([[0, 3, 1], [5, 0, 0], [0, 0, 0]], 3).tolist() == [2, 1, np.inf]
+
+
+# --- stacks, and bad input ------------------------------------------------------------------
+
+TRIALS = crowd(3, 1, 60)
+STACKS = {
+    "value_at_risk": lambda x: risk.value_at_risk(x, 0.1),
+    "expected_shortfall": lambda x: risk.expected_shortfall(x, 0.1),
+    "kupiec": lambda x: risk.kupiec(x > 1, 0.1).p_value,
+    "exact kupiec": lambda x: risk.kupiec(x > 1, 0.1, exact=True).p_value,
+    "independence": lambda x: risk.independence(x > 1).p_value,
+    "christoffersen": lambda x: risk.christoffersen(x > 1, 0.1).p_value,
+    "auc": lambda x: risk.auc(x + 1, crowd(15, seed=4)).high,
+    "detection_delay": lambda x: risk.detection_delay(x, 1),
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_trials_stack(name):
+    found = STACKS[name](TRIALS)
+    assert found.shape == (3, 1)
+    assert np.allclose(found, [[STACKS[name](row) for row in trial] for trial in TRIALS])
+
+
+def test_days_without_or_with_only_exceedances():
+    for hits in (np.zeros(9, bool), np.ones(9, bool)):
+        assert risk.independence(hits) == (0, 1)
+        assert np.isfinite(risk.christoffersen(hits).statistic)
+
 
 DAYS = np.zeros((3, 5))
+federated = partial(risk.federated_var, DAYS, mean, learning_rate=1)
 BAD = [
     (lambda: risk.value_at_risk([]), ValueError, r"value_at_risk needs .*\(0,\)"),
     (lambda: risk.value_at_risk(3.0), ValueError, r"value_at_risk needs"),
     (lambda: risk.value_at_risk(["a"]), TypeError, "real returns"),
     (lambda: risk.value_at_risk([1, np.nan]), ValueError, "value_at_risk needs finite returns"),
-    (lambda: risk.value_at_risk([1], 1.0), ValueError, "0 < q < 1; got q = 1.0"),
-    (lambda: risk.expected_shortfall([1], 0), ValueError, "needs q > 0; got q = 0"),
+    (lambda: risk.value_at_risk([1], 1.0), ValueError, r"q in \(0, 1\); got q = 1.0"),
+    (lambda: risk.expected_shortfall([1], 0), ValueError, r"q in \(0, 1\); got q = 0"),
     (lambda: risk.expected_shortfall([1], "a"), TypeError, "needs a number q"),
     (lambda: risk.kupiec([0, 2]), ValueError, "True or False for each day"),
     (lambda: risk.kupiec([]), ValueError, "T >= 1"),
-    (lambda: risk.kupiec([True], 1), ValueError, "0 < p < 1"),
+    (lambda: risk.kupiec([True], 1), ValueError, r"p in \(0, 1\)"),
     (lambda: risk.independence([True]), ValueError, "independence needs .* T >= 2"),
     (lambda: risk.christoffersen(True), ValueError, "T >= 1"),
-    (
-        lambda: risk.federated_var(np.zeros(5), mean, learning_rate=1),
-        ValueError,
-        r"\(\.\.\., h, m\).*got \(5,\)",
-    ),
-    (lambda: risk.federated_var(DAYS, mean, learning_rate=0), ValueError, "learning_rate > 0"),
-    (lambda: risk.federated_var(DAYS, mean, learning_rate=1, f=1), ValueError, "an attack where"),
-    (
-        lambda: risk.federated_var(DAYS, mean, learning_rate=1, rounds=0),
-        ValueError,
-        "rounds >= 1.*rounds = 0",
-    ),
-    (lambda: risk.federated_var(DAYS, mean, learning_rate=1, f=1.5), TypeError, "integer f"),
+    (lambda: federated(learning_rate=0), ValueError, "learning_rate > 0"),
+    (lambda: federated(f=1), ValueError, "an attack where"),
+    (lambda: federated(f=1.5), TypeError, "integer f"),
+    (lambda: federated(rounds=0), ValueError, "rounds >= 1; got rounds = 0"),
+    (lambda: risk.federated_var(DAYS[0], mean, learning_rate=1), ValueError, r"h, m\).*\(5,\)"),
     (lambda: risk.pool_scenarios([[1.0]], -1, 1), ValueError, r"desk 0 sent \(1,\)"),
     (lambda: risk.pool_scenarios([[[1]], [[1, 2]]], -1, 1), ValueError, r"desk 1 sent \(1, 2\)"),
     (lambda: risk.pool_scenarios([[[1]]], 1, -1), ValueError, "low <= high"),
     (lambda: risk.stress_losses([1, 2], [[1]]), ValueError, r"got \(2,\) and \(1, 1\)"),
+    (lambda: risk.extreme_pair_score(np.zeros((2, 3))), ValueError, "pair_score needs n >= 3"),
+    (lambda: risk.spectral_score(np.zeros((2, 3))), ValueError, "spectral_score needs n >= 3"),
+    (lambda: risk.closest_pair_score(np.zeros(3)), ValueError, r"pair_score needs .*\(3,\)"),
+    (lambda: risk.mean_gap_score([[np.nan]], middle), ValueError, "score needs finite updates"),
+    (lambda: risk.auc([], [1]), ValueError, "auc needs at least one score"),
+    (lambda: risk.auc([np.nan], [1]), ValueError, "got NaN"),
+    (lambda: risk.auc([1], [1], level=1), ValueError, r"level in \(0, 1\)"),
+    (lambda: risk.roc([[1]], [1]), ValueError, "two rows of scores"),
+    (lambda: risk.cusum(3.0, 1), ValueError, "cusum needs at least one score"),
+    (lambda: risk.detection_delay([np.nan], 1), ValueError, "detection_delay needs .* NaN"),
 ]
 
 

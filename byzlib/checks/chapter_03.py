@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from byzlib.checks._form import NotYet, array, exercise, require
+from byzlib.checks._form import NotYet, ask, exercise, judge
 
 
 def _sums(updates, k, power=2):
@@ -16,37 +16,24 @@ def scores(answer):
     """`answer(updates, f)` is the sum of squared distances to the n - f - 2 nearest others."""
     seven = np.array([[0.0], [1], [4], [7], [8], [12], [14]])
     rng = np.random.default_rng(7)
-    for updates, f in [(seven, 2), (rng.normal(size=(10, 4)), 3), (rng.normal(size=(6, 2)), 0)]:
-        n, given = len(updates), updates.copy()
+    for x, f in [(seven, 2), (rng.normal(size=(10, 4)), 3), (rng.normal(size=(6, 2)), 0)]:
+        n = len(x)
         k = n - f - 2
-        got = array(answer(given, f), (n,), "One score for each client, please.")
-        require(np.array_equal(given, updates), "your function changed the updates.")
-        likely = [
-            (
-                _sums(updates, k - 1),
-                "a client is no neighbor of its own: its 0 took a place.",
-            ),
-            (
-                _sums(updates, k + 1),
-                "that is one neighbor too many: take n - f - 2 others.",
-            ),
-            (_sums(updates, n - 1), "that is the sum over all others; only the nearest count."),
-            (_sums(updates, k, 1), "the distances are to be squared."),
-            (_sums(updates, k, 4), "the distances are squared twice."),
-            (np.sqrt(_sums(updates, k)), "no root at the end: the sum itself is the score."),
-            (_sums(updates, k) / k, "the sum is wanted, not the mean; here it is divided by k."),
-            (
-                _sums(updates, n - 1) - _sums(updates, n - 1 - k),
-                "those are the farthest others; sort from the nearest.",
-            ),
-        ]
-        for wrong, hint in likely:
-            require(not np.allclose(got, wrong) or np.allclose(wrong, _sums(updates, k)), hint)
-        require(
-            np.allclose(got, _sums(updates, k)),
-            f"for n = {n}, f = {f} the scores are {_sums(updates, k).round(2).tolist()}; "
-            f"yours {got.round(2).tolist()}.",
-        )
+        right = _sums(x, k)
+        mistakes = {
+            "a client is no neighbor of its own: its 0 took a place.": _sums(x, k - 1),
+            "that is one neighbor too many: take n - f - 2 others.": _sums(x, k + 1),
+            "that is the sum over all others; only the nearest count.": _sums(x, n - 1),
+            "the distances are to be squared.": _sums(x, k, 1),
+            "the distances are squared twice.": _sums(x, k, 4),
+            "no root at the end: the sum itself is the score.": np.sqrt(right),
+            "the sum is wanted, not the mean; here it is divided by k.": right / k,
+            "those are the farthest others; sort from the nearest.":
+                _sums(x, n - 1) - _sums(x, n - 1 - k),
+        }  # fmt: skip
+        got = ask(answer, x, f, shape=(n,), wanted="One score for each client, please.")
+        off = f"the scores are {right.round(2).tolist()}; yours {got.round(2).tolist()}."
+        judge(got, right, mistakes, off, where=f"for n = {n}, f = {f}")
     try:
         got = answer(seven[:6], 2)
     except ValueError:
@@ -60,23 +47,13 @@ def average_best(answer):
     rng = np.random.default_rng(8)
     for n, d, m in [(7, 3, 3), (10, 2, 7), (5, 4, 1)]:
         updates, score = rng.normal(size=(n, d)), rng.permutation(n) + 1.0
-        given, given_score = updates.copy(), score.copy()
-        hint = f"One row of {d} numbers, please."
-        got = array(answer(given, given_score, m), (d,), hint)
-        unchanged = np.array_equal(given, updates) and np.array_equal(given_score, score)
-        require(unchanged, "your function changed what it was given.")
         ordered = updates[np.argsort(score)]
-        right = ordered[:m].mean(axis=0)
-        likely = [
-            (ordered[:m].sum(axis=0), "that is the sum of the best rows: divide by m."),
-            (ordered[-m:].mean(axis=0), "those are the rows with the largest scores."),
-            (ordered[0], "that is the best row alone, Krum; m of them are averaged."),
-            (updates[:m].mean(axis=0), "those are the first m rows as they came, not the best."),
-            (updates.mean(axis=0), "that is the mean of all rows."),
-        ]
-        for wrong, hint in likely:
-            require(not np.allclose(got, wrong) or np.allclose(wrong, right), hint)
-        require(
-            np.allclose(got, right),
-            f"with m = {m} of {n} rows: {right.round(3).tolist()}; yours {got.round(3).tolist()}.",
-        )
+        mistakes = {
+            "that is the sum of the best rows: divide by m.": ordered[:m].sum(axis=0),
+            "those are the rows with the largest scores.": ordered[-m:].mean(axis=0),
+            "that is the best row alone, Krum; m of them are averaged.": ordered[0],
+            "those are the first m rows as they came, not the best.": updates[:m].mean(axis=0),
+            "that is the mean of all rows.": updates.mean(axis=0),
+        }
+        got = ask(answer, updates, score, m, shape=(d,), wanted=f"One row of {d} numbers, please.")
+        judge(got, ordered[:m].mean(axis=0), mistakes, where=f"with m = {m} of {n} rows")

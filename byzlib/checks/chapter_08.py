@@ -3,14 +3,16 @@
 import numpy as np
 
 from byzlib.aggregators import mean, median
-from byzlib.checks._form import array, exercise, require, shape_of
+from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
+
+ONE_OBJECT = "all rows are the last one: did you change one array in place? Keep copies."
 
 
-def _path(rule, answers, theta, rate, rounds, sign=-1):
+def _path(rule, answers, theta, rate, rounds):
     """The models of a descent, (rounds + 1, d)."""
     path = [theta]
     for _ in range(rounds):
-        path.append(path[-1] + sign * rate * rule(answers(path[-1])))
+        path.append(path[-1] - rate * rule(answers(path[-1])))
     return np.array(path)
 
 
@@ -26,47 +28,27 @@ def descend(answer):
             return curvature * (theta - best)
 
         start = rng.integers(-9, 10, d).astype(float)
-        given = start.copy()
-        found = answer(rule, answers, given, rate, rounds)
-        if shape_of(found) == (rounds, d):
-            found = array(found, (rounds, d), "")
-            require(
-                not np.allclose(found, _path(rule, answers, start, rate, rounds)[1:]),
-                "the model of round 0, before the first step, belongs to the path.",
-            )
-        found = array(found, (rounds + 1, d), f"{rounds + 1} models of {d} numbers, please.")
-        require(np.array_equal(given, start), "your function changed the start it was given.")
         right = _path(rule, answers, start, rate, rounds)
-        if np.allclose(found, right):
-            continue
-        wrong = {
-            "all models are the last one: did you change one array in place? Keep copies.": (
-                np.broadcast_to(right[-1], right.shape)
-            ),
+        found = ask(answer, rule, answers, start, rate, rounds, shape=None)
+        if shape_of(found) == (rounds, d):
+            late = np.allclose(array(found, (rounds, d), ""), right[1:])
+            require(not late, "the model of round 0, before the first step, belongs to the path.")
+        found = array(found, (rounds + 1, d), f"{rounds + 1} models of {d} numbers, please.")
+        once = np.arange(rounds + 1)[:, None] * rule(answers(start))
+        mistakes = {
+            ONE_OBJECT: np.broadcast_to(right[-1], right.shape),
             "nothing moves: where is the step?": np.broadcast_to(start, right.shape),
-            "you climb: the step goes against the answer of the rule.": (
-                _path(rule, answers, start, rate, rounds, sign=1)
-            ),
-            "you left out the rate: each step is the rate times the answer.": (
-                _path(rule, answers, start, 1.0, rounds)
-            ),
-            "you divide by the number of firms once more: the rule has done that.": (
-                _path(rule, answers, start, rate / 5, rounds)
-            ),
-            "the firms were asked only once: ask them anew at each model.": (
-                start - rate * np.arange(rounds + 1)[:, None] * rule(answers(start))
-            ),
-            "you averaged without the rule that was handed to you.": (
-                _path(lambda rows: rows.mean(axis=0), answers, start, rate, rounds)
-            ),
-        }
-        for hint, path in wrong.items():
-            require(not np.allclose(found, path), hint)
-        first = np.flatnonzero(~np.isclose(found, right).all(axis=1))[0]
-        require(
-            False,
-            f"after round {first} the model should be {right[first]}; yours is {found[first]}.",
-        )
+            "you climb: the step goes against the answer of the rule.":
+                _path(rule, answers, start, -rate, rounds),
+            "you left out the rate: each step is the rate times the answer.":
+                _path(rule, answers, start, 1.0, rounds),
+            "you divide by the number of firms once more: the rule has done that.":
+                _path(rule, answers, start, rate / 5, rounds),
+            "the firms were asked only once: ask them anew at each model.": start - rate * once,
+            "you averaged without the rule that was handed to you.":
+                _path(mean, answers, start, rate, rounds),
+        }  # fmt: skip
+        judge(found, right, mistakes, where=f"with {rounds} rounds")
 
 
 @exercise("Exercise 8.3 b", "equations (8.4) and (8.5).")
@@ -75,14 +57,10 @@ def ball_radius(answer):
     rng = np.random.default_rng(80)
     for h, d, kappa, mu in [(5, 1, 0.3, 0.7), (7, 3, 0.75, 0.2), (12, 6, 4 / 3, 2.0)]:
         honest = 3 + rng.standard_normal((h, d))
-        given = honest.copy()
-        found = array(answer(given, kappa, mu), (), "One number, please.")
-        require(np.array_equal(given, honest), "your function changed the rows it was given.")
+        found = ask(answer, honest, kappa, mu)
         squares = ((honest - honest.mean(axis=0)) ** 2).sum(axis=1)
         G, root = np.sqrt(squares.mean()), np.sqrt(kappa)
-        if np.isclose(found, root * G / mu):
-            continue
-        wrong = {
+        mistakes = {
             "that is the squared radius: take the root.": kappa * G**2 / mu**2,
             "kappa bounds the squared error: its root belongs into the radius.": kappa * G / mu,
             "G is the root of the variance, not the variance.": root * G**2 / mu,
@@ -90,29 +68,19 @@ def ball_radius(answer):
             "divide by mu, not by its root.": root * G / np.sqrt(mu),
             "divide by mu, not by its square.": root * G / mu**2,
             "multiplying by mu makes steep losses forgiving: divide.": root * G * mu,
-            "divide the sum of squares by h, not by h - 1.": (
-                root * np.sqrt(squares.sum() / (h - 1)) / mu
-            ),
-            "the squares are averaged over the firms: you only added them.": (
-                root * np.sqrt(squares.sum()) / mu
-            ),
-            "average over the firms but add over the parameters: |x_i - g|^2 is a sum over d.": (
-                root * honest.std(axis=0).mean() / mu
-            ),
+            "divide the sum of squares by h, not by h - 1.":
+                root * np.sqrt(squares.sum() / (h - 1)) / mu,
+            "the squares are averaged over the firms: you only added them.":
+                root * np.sqrt(squares.sum()) / mu,
+            "average over the firms but add over the parameters: |x_i - g|^2 is a sum over d.":
+                root * honest.std(axis=0).mean() / mu,
             "add the squares over the d parameters; you averaged them.": root * G / np.sqrt(d) / mu,
-            "measure from the honest average, not from zero.": (
-                root * np.sqrt((honest**2).sum(axis=1).mean()) / mu
-            ),
+            "measure from the honest average, not from zero.":
+                root * np.sqrt((honest**2).sum(axis=1).mean()) / mu,
             "square the lengths before you average them.": root * np.sqrt(squares).mean() / mu,
-        }
-        for hint, value in wrong.items():
-            # At d = 1 some of these are the right value, and then found is not equal to them.
-            require(not np.isclose(found, value), hint)
-        require(
-            False,
-            f"for h = {h}, d = {d}, kappa = {kappa:.3f}, mu = {mu} the radius is "
-            f"{root * G / mu:.4f}; you found {found:.4f}.",
-        )
+        }  # fmt: skip
+        where = f"for h = {h}, d = {d}, kappa = {kappa:.3f}, mu = {mu}"
+        judge(found, root * G / mu, mistakes, where=where)
 
 
 @exercise("Exercise 8.3 c", "equation (8.8), with zero before the first round.")
@@ -121,46 +89,29 @@ def remember(answer):
     rng = np.random.default_rng(88)
     for rounds, d, beta in [(4, 1, 0.5), (6, 2, 0.9), (5, 3, 0.0), (1, 2, 0.3)]:
         slopes = rng.integers(-9, 10, (rounds, d)).astype(float)
-        given = slopes.copy()
-        found = array(answer(given, beta), (rounds, d), "As many rows as there are rounds, please.")
-        require(np.array_equal(given, slopes), "your function changed the slopes it was given.")
-        right = _averages(slopes, beta, 1 - beta, 0.0)
-        if np.allclose(found, right):
-            continue
-        wrong = {
-            "the new slope counts 1 - beta; without it the memory grows.": (
-                _averages(slopes, beta, 1.0, 0.0)
-            ),
-            "beta and 1 - beta are exchanged: beta is for what is remembered.": (
-                _averages(slopes, 1 - beta, beta, 0.0)
-            ),
-            "the memory is zero before the first round, not the first slope.": (
-                _averages(slopes, beta, 1 - beta, slopes[0])
-            ),
-            "what is sent in a round already contains the slope of that round.": (
-                np.concatenate([np.zeros((1, d)), right[:-1]])
-            ),
-            "all rows are the last one: did you change one array in place? Keep copies.": (
-                np.broadcast_to(right[-1], right.shape)
-            ),
-            "you mix in the last slope, not the memory of all of them.": (
-                beta * np.concatenate([np.zeros((1, d)), slopes[:-1]]) + (1 - beta) * slopes
-            ),
-            "that is the plain average so far, which never forgets.": (
-                np.cumsum(slopes, axis=0) / np.arange(1, rounds + 1)[:, None]
-            ),
-        }
-        for hint, sent in wrong.items():
-            require(not np.allclose(found, sent), hint)
-        first = np.flatnonzero(~np.isclose(found, right).all(axis=1))[0]
-        require(
-            False,
-            f"for beta = {beta}, round {first + 1} should send {right[first]}; "
-            f"yours sends {found[first]}.",
-        )
+        wanted = "As many rows as there are rounds, please."
+        found = ask(answer, slopes, beta, shape=(rounds, d), wanted=wanted)
+        right = _averages(slopes, beta, 1 - beta)
+        last = np.concatenate([np.zeros((1, d)), slopes[:-1]])
+        mistakes = {
+            "the new slope counts 1 - beta; without it the memory grows.":
+                _averages(slopes, beta, 1.0),
+            "beta and 1 - beta are exchanged: beta is for what is remembered.":
+                _averages(slopes, 1 - beta, beta),
+            "the memory is zero before the first round, not the first slope.":
+                _averages(slopes, beta, 1 - beta, memory=slopes[0]),
+            "what is sent in a round already contains the slope of that round.":
+                np.concatenate([np.zeros((1, d)), right[:-1]]),
+            ONE_OBJECT: np.broadcast_to(right[-1], right.shape),
+            "you mix in the last slope, not the memory of all of them.":
+                beta * last + (1 - beta) * slopes,
+            "that is the plain average so far, which never forgets.":
+                np.cumsum(slopes, axis=0) / np.arange(1, rounds + 1)[:, None],
+        }  # fmt: skip
+        judge(found, right, mistakes, where=f"for beta = {beta}")
 
 
-def _averages(slopes, keep, new, memory):
+def _averages(slopes, keep, new, memory=0.0):
     """m <- keep * m + new * slope, round after round, (rounds, d)."""
     sent = []
     for slope in slopes:

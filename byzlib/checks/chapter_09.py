@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from byzlib.checks._form import array, exercise, require
+from byzlib.checks._form import ask, exercise, require
 
 
 @exercise("Exercise 9.3 a", "equation (9.3), solved for N; half a candle cannot be had.")
@@ -10,18 +10,17 @@ def candles_needed(answer):
     """`answer(p, points)` is the least N with a half width of (9.3) of at most `points`."""
     for p, points in [(0.7, 1.0), (0.5, 1.0), (0.7, 14.0), (0.9, 0.5), (0.1, 0.5), (1 / 3, 3.0)]:
         exact = p * (1 - p) * (196 / points) ** 2
-        given = float(array(answer(p, points), (), "one number is wanted."))
+        given = float(ask(answer, p, points))
         asked = f"for p = {p:.2f} and {points} points"
-        wrong = {
+        mistakes = {
             "`points` are hundredths of the accuracy: 1 point is 0.01.": exact / 1e4,
             "in (9.3) N stands under a square root; square both sides first.": exact**0.5,
             "the 1.96 has to be squared with the rest.": exact / 1.96,
             "a half width is wanted, not the whole width of the interval.": 4 * exact,
-        }
-        if p != 0.5:
-            worst = "that is the answer for p = 0.5, the worst case; use the p that is given."
-            wrong[worst] = 0.25 * (196 / points) ** 2
-        for hint, value in wrong.items():
+            "that is the answer for p = 0.5, the worst case; use the p that is given.":
+                0.25 * (196 / points) ** 2,
+        }  # fmt: skip
+        for hint, value in mistakes.items():  # rounded in one way or another
             require(not abs(given - value) <= 1 + 1e-3 * value or abs(given - exact) <= 1, hint)
         require(
             given >= exact - 1e-6,
@@ -38,34 +37,31 @@ def lucky_share(answer):
     Windows stand side by side; the class is the commonest of a window before its last `test`
     labels, and looks good if at least `level` of those are of that class.
     """
+
+    def share(y, *how):
+        found = float(ask(answer, np.array(y), *how, shape=(), wanted="one number is wanted."))
+        require(0 <= found <= 1, f"a share lies between 0 and 1; got {found:g}.")
+        return found
+
     # Learned on one class, tested on another: who peeks at the test scores here.
-    turning = np.tile(np.repeat([0, 2], [4, 6]), 5)
-    found = _share(answer(turning.copy(), 10, 4, 0.85))
+    found = share(np.tile(np.repeat([0, 2], [4, 6]), 5), 10, 4, 0.85)
     require(
         found != 1,
         "each window turns from one class to another before its test, and you still named the "
         "right one: the class has to be learned before the test begins.",
     )
     require(found == 0, f"no window of a market that turns looks good; you found {found:g}.")
-
-    always_up = np.repeat(2, 40)
     require(
-        _share(answer(always_up, 10, 4, 0.85)) == 1,
+        share([2] * 40, 10, 4, 0.85) == 1,
         "a market that only goes Up looks good in every window: the commonest class need not "
         "be Flat.",
     )
-
-    # 3 of 4 right is exactly 0.75.
-    edge = np.tile([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 4)
     require(
-        _share(answer(edge, 10, 4, 0.75)) == 1,
+        share(np.tile([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 4), 10, 4, 0.75) == 1,
         "three of four right is 75 %, and 75 % is at least 75 %.",
     )
-
     # One good window, one bad, and half a window that is left over.
-    good, bad = np.repeat(1, 10), np.repeat([1, 0], [6, 4])
-    rest = np.repeat(1, 5)
-    found = _share(answer(np.concatenate([good, bad, rest]), 10, 4, 0.85))
+    found = share(np.repeat([1, 0, 1], [16, 4, 5]), 10, 4, 0.85)
     require(
         not np.isclose(found, 1 / 3) and not np.isclose(found, 2 / 3),
         "the five labels at the end are not a whole window: leave them out.",
@@ -75,25 +71,14 @@ def lucky_share(answer):
         f"of two windows side by side one looks good, so the share is 0.5; you found {found:g}. "
         "Do your windows overlap?",
     )
-
     rng = np.random.default_rng(9)
     for window, test, level in [(20, 5, 0.8), (50, 10, 0.6), (200, 40, 0.7)]:
         y = rng.choice(3, 2000, p=[0.15, 0.7, 0.15])
-        given = y.copy()
-        found = _share(answer(given, window, test, level))
-        require(np.array_equal(given, y), "your function changed the labels.")
-        expected = _lucky(y, window, test, level)
+        found, right = share(y, window, test, level), _lucky(y, window, test, level)
+        case = f"window {window}, test {test}, level {level}"
         require(
-            np.isclose(found, expected),
-            f"window {window}, test {test}, level {level}: the share is {expected:.3f}, "
-            f"you found {found:.3f}.",
+            np.isclose(found, right), f"{case}: the share is {right:.3f}, you found {found:.3f}."
         )
-
-
-def _share(value):
-    share = float(array(value, (), "one number between 0 and 1 is wanted."))
-    require(0 <= share <= 1, f"a share lies between 0 and 1; got {share:g}.")
-    return share
 
 
 def _lucky(y, window, test, level):

@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from byzlib.checks._form import NotYet, exercise, require
+from byzlib.checks._form import NotYet, ask, exercise, judge, require, shape_of
 
 WHOLE = 2**32
 # Seven defences by case. The right row and those of six likely mistakes are seven different rows.
@@ -21,16 +21,15 @@ def mask_rows(answer):
     """`answer(rows, rng)` hides integer rows behind masks that cancel in their sum."""
     for n, d in [(2, 50), (4, 200), (5, 60)]:
         rows = np.random.default_rng(n).integers(-1000, 1000, (n, d))
-        given = rows.copy()
-        value = _whole(answer(rows, np.random.default_rng(7)), (n, d))
-        require(np.array_equal(rows, given), "your function changed the rows that it was given.")
-        again = _whole(answer(rows, np.random.default_rng(7)), (n, d))
-        other = _whole(answer(rows, np.random.default_rng(8)), (n, d))
+        value, again, other = (
+            _whole(ask(answer, rows, np.random.default_rng(seed), shape=None), (n, d))
+            for seed in (7, 7, 8)
+        )
         mask = (value - rows) % WHOLE
         hidden = (mask != 0).any(axis=1).all()
         require(hidden, "some row comes back unmasked; each must be hidden.")
         require(
-            ((mask != mask[:, :1]).any(axis=1)).all(),
+            (mask != mask[:, :1]).any(axis=1).all(),
             "one mask serves all columns of a row, so differences between columns show; draw one "
             "number for each column.",
         )
@@ -41,23 +40,25 @@ def mask_rows(answer):
         )
         require(np.array_equal(value, again), "draw with the rng that you are given, nothing else.")
         require(not np.array_equal(value, other), "your masks do not depend on the rng.")
+        size = np.median(np.minimum(mask, WHOLE - mask))
         require(
-            0.3 < (mask >= WHOLE // 2).mean() < 0.7 and np.median(_size(mask)) > WHOLE / 16,
+            0.3 < (mask >= WHOLE // 2).mean() < 0.7 and size > WHOLE / 16,
             "your masks are too small: a secret ranges over all of 0 .. 2^32 - 1.",
         )
-        _no_part_cancels(mask)
+        for k in range(2, n):
+            for part in itertools.combinations(range(n), k):
+                require(
+                    (mask[list(part)].sum(axis=0) % WHOLE).any(),
+                    f"the masks of rows {part} cancel among themselves, so their sum shows; every "
+                    "pair of rows shares a secret.",
+                )
 
 
 def _whole(value, shape):
     """The answer as int64, if it holds integers below 2^32."""
-    try:
-        table = np.asarray(value)
-    except ValueError:
-        table = np.asarray(None)
-    require(
-        table.shape == shape,
-        f"masked rows of shape {shape} are wanted; yours has shape {table.shape}.",
-    )
+    got = shape_of(value)
+    require(got == shape, f"masked rows of shape {shape} are wanted; yours has shape {got}.")
+    table = np.asarray(value)
     require(
         table.dtype.kind in "iu",
         f"masked rows are integers; yours are of type {table.dtype}. Floats lose digits.",
@@ -69,57 +70,32 @@ def _whole(value, shape):
     return table.astype(np.int64)
 
 
-def _size(mask):
-    return np.minimum(mask, WHOLE - mask)
-
-
-def _no_part_cancels(mask):
-    n = len(mask)
-    for size in range(2, n):
-        for part in itertools.combinations(range(n), size):
-            require(
-                (mask[list(part)].sum(axis=0) % WHOLE).any(),
-                f"the masks of rows {part} cancel among themselves, so their sum shows; every "
-                "pair of rows shares a secret.",
-            )
-
-
 @exercise("Exercise 16.3 b", "equation (16.1), and the example with two defences below it.")
 def least_worst_regret(answer):
     """`answer(table)` is the row of smallest worst regret; larger scores are better."""
     for table in np.array(TELLING, float).swapaxes(1, 2):
-        given = table.copy()
-        value = answer(table)
-        require(np.array_equal(table, given), "your function changed the table.")
+        value = ask(answer, table, shape=None)
         try:
             place = operator.index(value)
         except TypeError:
             raise NotYet(f"the place of a row, an integer, is wanted; got {value!r}.") from None
-        right, others = _choices(table)
-        if place == right:
-            continue
         require(0 <= place < len(table), f"there are rows 0 .. {len(table) - 1}; got {place}.")
-        for wrong, hint in others:
-            require(place != wrong, hint)
-        require(False, f"of {table.tolist()} you take row {place}; row {right} is wanted.")
+        right, mistakes = choices(table)
+        off = f"of {table.tolist()} you take row {place}; row {right} is wanted."
+        judge(place, right, mistakes, off)
 
 
-def _choices(table):
-    """The right row, and those that likely mistakes take."""
+def choices(table):
+    """The right row, and those that likely mistakes take: hint -> row."""
     regret = table.max(axis=0) - table
-    return regret.max(axis=1).argmin(), [
-        (table.mean(axis=1).argmax(), "you take the best average; liars choose the worst case."),
-        (table.max(axis=1).argmax(), "you take the highest score of all; regret looks at the lag."),
-        (
-            table.min(axis=1).argmax(),
-            "you take the best worst score; regret is what a defence lags behind the best of a "
-            "case, and a case may be hard for everybody.",
-        ),
-        (regret.max(axis=1).argmax(), "you take the largest worst regret; the smallest is wanted."),
-        (
-            (table.max(axis=1, keepdims=True) - table).max(axis=1).argmin(),
-            "you compare with the best case of the same defence; compare with the best defence of "
-            "the same case: columns, not rows.",
-        ),
-        (regret.min(axis=1).argmax(), "you take the smallest regret of each row; take the worst."),
-    ]
+    own = table.max(axis=1, keepdims=True) - table
+    return regret.max(axis=1).argmin(), {
+        "you take the best average; liars choose the worst case.": table.mean(axis=1).argmax(),
+        "you take the highest score of all; regret looks at the lag.": table.max(axis=1).argmax(),
+        "you take the best worst score; regret is what a defence lags behind the best of a "
+        "case, and a case may be hard for everybody.": table.min(axis=1).argmax(),
+        "you take the largest worst regret; the smallest is wanted.": regret.max(axis=1).argmax(),
+        "you compare with the best case of the same defence; compare with the best defence of "
+        "the same case: columns, not rows.": own.max(axis=1).argmin(),
+        "you take the smallest regret of each row; take the worst.": regret.min(axis=1).argmax(),
+    }

@@ -1,53 +1,15 @@
-"""experiments"""
+"""Experiments: grids of runs under paired seeds, ready-made cells, tables of their results.
 
-from byzlib.experiments.cells import (
-    ROUNDS,
-    _market,
-    attack_named,
-    check_legal,
-    last_figures,
-    planted,
-    rule_named,
-)
-from byzlib.experiments.grid import (
-    Refused,
-    configurations_of,
-    describe,
-    run_grid,
-)
-from byzlib.experiments.results import (
-    configuration_columns,
-    read,
-    write,
-)
-from byzlib.experiments.tables import (
-    compare,
-    curves,
-    heatmap,
-    markdown,
-    summarize,
-    wide,
-)
+grid       `run_grid` runs a cell for every configuration: cached, resumable, in parallel
+cells      `planted`: federated training under attack, where the best accuracy is known
+tables     `summarize`, `compare`, `wide`, `markdown`: intervals, tested differences, baselines
+results    `read` and `write`: results as CSV files
+"""
 
-__all__ = [
-    "ROUNDS",
-    "Refused",
-    "_market",
-    "attack_named",
-    "check_legal",
-    "compare",
-    "configuration_columns",
-    "configurations_of",
-    "curves",
-    "describe",
-    "heatmap",
-    "last_figures",
-    "markdown",
-    "planted",
-    "read",
-    "rule_named",
-    "run_grid",
-    "summarize",
-    "wide",
-    "write",
-]
+from byzlib.experiments import results
+from byzlib.experiments.cells import ROUNDS, planted, rule_named
+from byzlib.experiments.grid import Refused, configurations_of, run_grid
+from byzlib.experiments.tables import compare, markdown, summarize, wide
+
+__all__ = ["ROUNDS", "Refused", "compare", "configurations_of", "markdown", "planted", "results",
+           "rule_named", "run_grid", "summarize", "wide"]  # fmt: skip

@@ -10,16 +10,16 @@ from functools import partial
 import numpy as np
 
 from byzlib import attacks
-from byzlib.aggregators import apply_rule
-from byzlib.aggregators.geometric import centered_clipping
-from byzlib.aggregators.preaggregation import (
+from byzlib.aggregators import (
+    RULES,
+    apply_rule,
     bucketing,
+    centered_clipping,
     nearest_neighbor_mixing,
 )
-from byzlib.aggregators.rules import RULES
 from byzlib.experiments.grid import Refused
-from byzlib.federated import ByzantineFL, Client, SimpleModel, one_by_one
-from byzlib.market.planted import planted_signal
+from byzlib.federated import ByzantineFL, Client, SimpleModel
+from byzlib.market import planted_signal
 
 ROUNDS = 300
 METRICS = ("accuracy", "balanced accuracy", "majority share", "attack success", "loss")
@@ -87,9 +87,9 @@ def planted(
     Refused
         When the rule does not allow n and f. ValueError for names that there are not.
     """
-    lie, poison = attack_named(attack, strength)
+    lie, poison = _attack_named(attack, strength)
     served = rule_named(rule, pre)
-    check_legal(served, n, f)
+    _refuse_illegal(served, n, f)
     draws = [_market(seed, n, samples, r2, p_flat, alpha, test) for seed in seeds]
     clients = [
         [
@@ -98,17 +98,12 @@ def planted(
         ]
         for own, _ in draws
     ]
-    exam = [np.stack(part) for part in zip(*(tests for _, tests in draws), strict=True)]
+    tests = [np.stack(part) for part in zip(*(held_out for _, held_out in draws), strict=True)]
     network = SimpleModel(8, 16, activation="tanh")
     fl = ByzantineFL(
         network, clients, served, f, lie, learning_rate=0.5, batch_size=32, momentum=momentum
     )
-    history = fl.run(rounds, list(seeds), exam, every=rounds, success=(DOWN, UP))
-    return last_figures(history)
-
-
-def last_figures(history):
-    """What a cell returns of a stack of runs: the last value of each metric, and diverged_at."""
+    history = fl.run(rounds, list(seeds), tests, every=rounds, success=(DOWN, UP))
     ends = [np.nan if end is None else end for end in history.diverged_at]
     return {name: history.final(name) for name in METRICS} | {"diverged_at": ends}
 
@@ -121,21 +116,19 @@ def rule_named(rule, pre="none"):
     if pre not in PRE:
         raise ValueError(f"no pre-aggregation {pre!r}; there are {', '.join(PRE)}")
 
-    # Nobody is asked whom the rule trusted: that takes a second pass in every round.
-    def answer(updates, f):
+    def answer(updates, f):  # asks nobody whom the rule trusted: that is a second pass
         return apply_rule(rules[rule], updates, f, return_weights=False)[0]
 
     def mixed(updates, f):
         return answer(nearest_neighbor_mixing(updates, f), f)
 
-    @one_by_one  # each run draws its buckets from its own generator
     def bucketed(updates, f, rng):
         return answer(bucketing(updates, 2, rng), f)
 
     return {"none": answer, "mixing": mixed, "bucketing": bucketed}[pre]
 
 
-def attack_named(attack, strength=None):
+def _attack_named(attack, strength=None):
     """(what the liars send, what they do to their data), None where they do nothing of the kind."""
     known = {*attacks.ATTACKS, *STRENGTHS, *POISONS, "none"}
     if attack not in known:
@@ -149,12 +142,11 @@ def attack_named(attack, strength=None):
     return lie, POISONS.get(attack)
 
 
-def check_legal(rule, n, f):
+def _refuse_illegal(rule, n, f):
     """Raise Refused, with the rule's own sentence, where it does not allow n and f."""
-    nothing = np.zeros((n, 1))
     more = {"rng": 0} if "rng" in inspect.signature(rule).parameters else {}
     try:
-        rule(nothing, f, **more)
+        rule(np.zeros((n, 1)), f, **more)
     except ValueError as error:
         raise Refused(str(error)) from None
 

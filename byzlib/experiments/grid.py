@@ -2,29 +2,22 @@
 
 A cell is a function that runs one configuration and returns its figures, one for each seed. The
 grid says which configurations there are; `run_grid` runs them all and returns one tidy table.
-`cells` holds ready-made cells, `tables` turns the result into tables and figures.
 """
 
-import ast
-import functools
-import hashlib
 import inspect
 import itertools
 import os
-import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from byzlib.experiments._code import PLAIN, code_of
 from byzlib.theory import as_count
 
-PLAIN = (str, bool, int, float)
 RESULT = ["seed", "metric", "value", "status", "note"]  # columns beside the configuration's
 
 
@@ -53,7 +46,7 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
         How many (0, 1, ...), or which.
     cache : path, optional
         A folder for `joblib.Memory`. A result is kept, whole, as soon as it is there, under all
-        that decides it: configuration, seeds, the code of the cell and its file, the code of
+        that decides it: configuration, seeds, the code of the cell, of what it reads and of
         byzlib (comments and docstrings do not count), and NumPy's version. So a run that was
         killed goes on where it was, without the cells that were running. Only trust a folder that
         you would run code from.
@@ -80,25 +73,22 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
         When cells failed, after all others have run: those are in the cache.
     """
     configurations = configurations_of(grid)
-    stacked = _is_stacked(cell, configurations)
-    seeds, width = _as_seeds(seeds), as_count(stack, "stack", "run_grid") if stacked else 1
-    if width < 1:
-        raise ValueError(f"run_grid needs stack >= 1; got {stack}")
+    stacked = _is_stacked(cell, configurations[0])
+    seeds = _as_seeds(seeds)
+    width = as_count(stack, "stack", "run_grid", least=1) if stacked else 1
     blocks = [seeds[i : i + width] for i in range(0, len(seeds), width)]
     tasks = list(itertools.product(configurations, blocks))
     # As text: joblib uses another folder for a Path.
     folder = None if cache is None else os.fspath(cache)
     kept = joblib.Memory(folder, verbose=0).cache(_run_cell, ignore=["cell"])
-    code = _code_of(cell) if cache is not None else ""
+    code = code_of(cell) if cache is not None else ""
     calls = [(cell, code, stacked, configuration, block) for configuration, block in tasks]
-    done = {i for i, call in enumerate(calls) if kept.check_call_in_cache(*call)}
-    outcomes = {i: kept(*calls[i]) for i in done}
-    missing = [i for i in range(len(calls)) if i not in done]
-    bar = {"total": len(calls), "initial": len(done), "disable": None if progress else True}
-    for i, outcome in tqdm(_work(kept, calls, missing, n_jobs), unit="cell", **bar):
-        outcomes[i] = outcome
+    outcomes = _run_all(kept, calls, n_jobs, progress)
     _raise_failures(tasks, outcomes)
     return _tidy(tasks, outcomes)
+
+
+# --- what is asked for --------------------------------------------------------------------------
 
 
 def configurations_of(grid):
@@ -106,20 +96,21 @@ def configurations_of(grid):
     grids = [grid] if isinstance(grid, Mapping) else list(grid)
     if not grids or not all(isinstance(one, Mapping) and one for one in grids):
         raise TypeError("run_grid needs a grid: a dict of name -> values, or a list of such dicts")
-    for one in grids:
-        if set(one) != set(grids[0]):
-            raise ValueError(f"all grids need the names {list(grids[0])}; got {list(one)}")
-    if taken := set(grids[0]) & {*RESULT, "seeds"}:
-        raise ValueError(f"{sorted(taken)[0]!r} is a column of the result; call it otherwise")
     names = list(grids[0])
+    for one in grids:
+        if set(one) != set(names):
+            raise ValueError(f"all grids need the names {names}; got {list(one)}")
+    if taken := set(names) & {*RESULT, "seeds"}:
+        raise ValueError(f"{sorted(taken)[0]!r} is a column of the result; call it otherwise")
     found = [
         dict(zip(names, values, strict=True))
         for one in grids
         for values in itertools.product(*(_choices(name, one[name]) for name in names))
     ]
-    counts = Counter(map(_identity, found))
-    if twice := [one for one in found if counts[_identity(one)] > 1]:
-        raise ValueError(f"the grid holds a configuration twice: {describe(twice[0])}")
+    twice, count = Counter(map(_identity, found)).most_common(1)[0]
+    if count > 1:
+        same = dict(zip(names, (value for _, value in twice), strict=True))
+        raise ValueError(f"the grid holds a configuration twice: {describe(same)}")
     return found
 
 
@@ -151,6 +142,7 @@ def _choices(name, values):
 
 
 def _as_seeds(seeds):
+    """The seeds as a tuple of distinct ints >= 0."""
     if isinstance(seeds, Iterable):
         seeds = tuple(as_count(seed, "seed", "run_grid") for seed in seeds)
     else:
@@ -160,17 +152,20 @@ def _as_seeds(seeds):
     return seeds
 
 
-def _is_stacked(cell, configurations):
+def _is_stacked(cell, configuration):
     """Does the cell take many seeds at once? Refuses a cell that the grid's names do not fit."""
     signature = inspect.signature(cell)
     first = next(iter(signature.parameters), None)
     if first not in ("seed", "seeds"):
         raise TypeError(f"a cell's first parameter is called seed or seeds; got {first}")
     try:
-        signature.bind(**{first: None}, **configurations[0])
+        signature.bind(**{first: None}, **configuration)
     except TypeError as error:
         raise TypeError(f"the grid does not fit {cell.__name__}{signature}: {error}") from None
     return first == "seeds"
+
+
+# --- the work -----------------------------------------------------------------------------------
 
 
 def _run_cell(cell, code, stacked, configuration, seeds):
@@ -181,28 +176,30 @@ def _run_cell(cell, code, stacked, configuration, seeds):
         return {"refused": str(reason)}
     if not isinstance(values, Mapping) or not values:
         raise TypeError(f"a cell returns a dict of figures; got {values!r}")
-    figures = {}
-    for name, value in values.items():
-        value = np.asarray(value, dtype=float)
+    figures = {name: np.asarray(value, dtype=float) for name, value in values.items()}
+    for name, value in figures.items():
         if value.shape != ((len(seeds),) if stacked else ()):
             raise ValueError(
                 f"a cell returns one number a seed for each metric; "
                 f"got {name!r} of shape {value.shape} for {len(seeds)} seeds"
             )
-        figures[name] = np.atleast_1d(value).tolist()
-    return figures
+    return {name: np.atleast_1d(value).tolist() for name, value in figures.items()}
 
 
-def _work(kept, calls, missing, n_jobs):
-    """(index, outcome) of the missing calls, as they come; nothing missing starts no process."""
-    if not missing:
-        return []
+def _run_all(kept, calls, n_jobs, progress):
+    """{index: outcome}; what is kept is read, the rest runs, and a failure stops no other call."""
+    outcomes = {i: kept(*call) for i, call in enumerate(calls) if kept.check_call_in_cache(*call)}
+    missing = [i for i in range(len(calls)) if i not in outcomes]
     parallel = joblib.Parallel(n_jobs, return_as="generator_unordered")
-    return parallel(joblib.delayed(_attempt)(i, kept, calls[i]) for i in missing)
+    # Where nothing is missing, no process is started.
+    work = parallel(joblib.delayed(_attempt)(i, kept, calls[i]) for i in missing) if missing else ()
+    bar = {"total": len(calls), "initial": len(outcomes), "disable": None if progress else True}
+    outcomes.update(tqdm(work, unit="cell", **bar))
+    return outcomes
 
 
 def _attempt(i, kept, call):
-    """A failure comes back as a value, so that it stops no other cell."""
+    """A failure comes back as a value."""
     try:
         return i, kept(*call)
     except Exception as error:
@@ -210,10 +207,10 @@ def _attempt(i, kept, call):
 
 
 def _raise_failures(tasks, outcomes):
-    failed = [i for i, outcome in sorted(outcomes.items()) if isinstance(outcome, Exception)]
+    """RuntimeError with the first failure, in grid order, if there is one."""
+    failed = [i for i in range(len(tasks)) if isinstance(outcomes[i], Exception)]
     if failed:
-        configuration, seeds = tasks[failed[0]]
-        error = outcomes[failed[0]]
+        (configuration, seeds), error = tasks[failed[0]], outcomes[failed[0]]
         where = f"{describe(configuration)}, seeds {seeds[0]} to {seeds[-1]}"
         raise RuntimeError(
             f"{len(failed)} of {len(tasks)} cells failed; the first: {where}: "
@@ -222,15 +219,12 @@ def _raise_failures(tasks, outcomes):
 
 
 def _tidy(tasks, outcomes):
-    """One row a seed and metric; a configuration is refused once, not for each seed."""
-    rows, refused = [], set()
+    """One row a seed and metric; a configuration is refused once, not for each block of seeds."""
+    rows = {}
     for i, (configuration, seeds) in enumerate(tasks):
-        own = _rows(seeds, outcomes[i])
-        if "refused" in outcomes[i]:
-            own = [] if _identity(configuration) in refused else own
-            refused.add(_identity(configuration))
-        rows += [(*configuration.values(), *row) for row in own]
-    table = pd.DataFrame(rows, columns=[*tasks[0][0], *RESULT])
+        for row in _rows(seeds, outcomes[i]):
+            rows.setdefault((_identity(configuration), *row[:2]), (*configuration.values(), *row))
+    table = pd.DataFrame(rows.values(), columns=[*tasks[0][0], *RESULT])
     return table.astype({"seed": "Int64", "metric": object, "value": float})
 
 
@@ -247,63 +241,3 @@ def _rows(seeds, outcome):
         for metric, values in figures.items()
         for seed, value, end in zip(seeds, values, ends, strict=True)
     ]
-
-
-# --- what a result depends on -------------------------------------------------------------------
-
-
-def _code_of(cell):
-    """A digest of the code that decides a result: the cell, its file, byzlib, NumPy's version."""
-    inner = inspect.unwrap(cell)
-    if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
-        raise TypeError(f"a cell that is kept on disk is a function made with def; got {cell!r}")
-    file = getattr(sys.modules.get(inner.__module__), "__file__", None)
-    code = [_file_digest(file), _library_digest(), np.__version__, *_function_code(inner, set())]
-    return hashlib.sha256("\0".join(code).encode()).hexdigest()
-
-
-def _function_code(function, seen):
-    """A function's code and what it reads: defaults, enclosed values, functions beside it."""
-    seen.add(function)
-    try:
-        own = _bare(inspect.getsource(function))
-    except OSError:
-        raise TypeError(
-            f"the code of {function.__name__} cannot be read; put it in a file or a notebook"
-        ) from None
-    names = inspect.getclosurevars(function)
-    values = {"defaults": (function.__defaults__, function.__kwdefaults__), **names.nonlocals}
-    values |= {k: v for k, v in names.globals.items() if isinstance(v, (*PLAIN, tuple))}
-    code = [function.__qualname__, own]
-    for name, value in sorted(values.items()):
-        if not inspect.isfunction(value):
-            code.append(f"{name} = {joblib.hash(value)}")
-    for value in [*names.nonlocals.values(), *names.globals.values()]:
-        beside = inspect.isfunction(value) and value.__module__ == function.__module__
-        if beside and value not in seen:
-            code += _function_code(value, seen)
-    return code
-
-
-@functools.cache
-def _library_digest():
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    shown = ("results", "plotting", "tables")  # they read results and decide none
-    return "".join(_file_digest(path) for path in files if path.stem not in shown)
-
-
-def _file_digest(path):
-    """Digest of a file's code; a notebook's cell has no file and is its own code."""
-    if path is None or not Path(path).is_file():
-        return ""
-    return hashlib.sha256(_bare(Path(path).read_text(encoding="utf-8")).encode()).hexdigest()
-
-
-def _bare(source):
-    """Code without comments, docstrings and layout."""
-    tree = ast.parse(textwrap.dedent(source))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body[0] = ast.Pass()
-    return ast.dump(tree)

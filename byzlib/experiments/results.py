@@ -31,26 +31,24 @@ def write(results, path, about="", digits=5, metrics=None):
         Which ones to keep; all by default.
     """
     names = configuration_columns(results)
-    kept = (
-        results[results["metric"].isin(metrics) | results["metric"].isna()] if metrics else results
-    )
-    seeds = sorted(kept["seed"].dropna().unique())
+    if metrics is not None:
+        results = results[results["metric"].isin(metrics) | results["metric"].isna()]
+    seeds = sorted(results["seed"].dropna().unique())
     lines = []
-    for key, rows in kept.groupby([*names, "metric"], sort=False, dropna=False):
-        fields = dict(zip([*names, "metric"], key, strict=True))
-        refused = rows.loc[rows["status"] == "refused", "note"]
-        fields |= {"metric": "", "note": refused.iloc[0]} if len(refused) else {"note": ""}
-        for seed, value, note in zip(rows["seed"], rows["value"], rows["note"], strict=True):
-            if not len(refused):
-                fields[f"{SEED}{seed}"] = note or f"{value:.{digits}f}"
-        lines.append(fields)
+    for key, rows in results.groupby([*names, "metric"], sort=False, dropna=False):
+        line = dict(zip([*names, "metric"], key, strict=True)) | {"note": ""}
+        if rows["status"].iloc[0] == "refused":
+            line |= {"metric": "", "note": rows["note"].iloc[0]}
+        else:
+            runs = zip(rows["seed"], rows["value"], rows["note"], strict=True)
+            line |= {f"{SEED}{seed}": note or f"{value:.{digits}f}" for seed, value, note in runs}
+        lines.append(line)
     columns = [*names, "metric", *(f"{SEED}{seed}" for seed in seeds), "note"]
-    table = pd.DataFrame(lines, columns=columns)
-    head = "".join(f"# {line}\n" for line in about.splitlines())
+    table = pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".new")
-    half.write_text(head + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    half.write_text("".join(f"# {line}\n" for line in about.splitlines()) + table, encoding="utf-8")
     os.replace(half, path)
 
 
@@ -71,11 +69,12 @@ def read(path):
         configuration = [line[name] for name in names]
         if line["note"]:
             rows.append((*configuration, pd.NA, None, np.nan, "refused", line["note"]))
+            continue
         for name in seeds:
-            if (text := str(line[name])) and not line["note"]:
-                end = text.startswith("in round")
-                figure = (np.nan, "diverged", text) if end else (float(text), "ok", "")
-                rows.append((*configuration, int(name[len(SEED) :]), line["metric"], *figure))
+            if figure := str(line[name]):
+                ended = figure.startswith("in round")
+                found = (np.nan, "diverged", figure) if ended else (float(figure), "ok", "")
+                rows.append((*configuration, int(name[len(SEED) :]), line["metric"], *found))
     results = pd.DataFrame(rows, columns=[*names, *RESULT]).astype({"seed": "Int64"})
     results.attrs["about"] = "\n".join(about)
     return results

@@ -1,4 +1,12 @@
-"""market"""
+"""Candles: Bybit's and simulated ones, and the learning tasks that are made of them.
+
+bybit, cache     candles of Bybit's public market data, straight or through one file
+features         features, labels, splits that respect time
+simulation       a simulated market: symbols, venues, regimes, a crash
+sample           ninety days of it, with a card: CARD.md
+stylized_facts   what a simulated market must share with a real one, measured
+planted          a task whose best possible accuracy is known
+"""
 
 import importlib
 
@@ -11,11 +19,6 @@ from byzlib.market._bybit_errors import (
     UnknownSymbol,
     Unreachable,
 )
-from byzlib.market._splits import (
-    Fold,
-    standardize,
-    walk_forward,
-)
 from byzlib.market.cache import (
     CandleStore,
     cache_path,
@@ -25,37 +28,24 @@ from byzlib.market.features import (
     CLASSES,
     EXTENDED,
     FEATURES,
-    LOOK_BACK,
     TASKS,
+    Fold,
     dataset,
     engineer,
     labels,
     next_returns,
+    standardize,
     tercile_labels,
     volatility_labels,
+    walk_forward,
 )
-from byzlib.market.planted import (
-    planted_signal,
-    planted_signal_accuracy,
-)
-from byzlib.market.sample import (
-    load_sample,
-)
-from byzlib.market.simulation import (
-    AFTERMATH,
-    INTERVALS,
-    REGIMES,
-    SYMBOLS,
-    Regime,
-    Symbol,
-    simulate,
-)
+from byzlib.market.planted import planted_signal, planted_signal_accuracy
+from byzlib.market.sample import load_sample
+from byzlib.market.simulation import REGIMES, SYMBOLS, Regime, simulate
 
 CLIENT = ["fetch_klines", "load_klines", "main"]
 
 __all__ = [
-    "AFTERMATH",
-    "Symbol",
     "BadRequest",
     "BadResponse",
     "BybitError",
@@ -64,8 +54,6 @@ __all__ = [
     "EXTENDED",
     "FEATURES",
     "Fold",
-    "INTERVALS",
-    "LOOK_BACK",
     "REGIMES",
     "RateLimited",
     "Regime",

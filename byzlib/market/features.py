@@ -11,24 +11,22 @@ no label. And rows that cannot be defined are absent; nothing is filled in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 
-from byzlib.market._splits import Fold, standardize, walk_forward
-
-__all__ = ["CLASSES", "EXTENDED", "FEATURES", "LOOK_BACK", "TASKS", "Fold", "dataset", "engineer",
-           "labels", "next_returns", "standardize", "tercile_labels", "volatility_labels",
-           "walk_forward"]  # fmt: skip
+from byzlib.theory import as_number
 
 CLASSES = ("Down", "Flat", "Up")
 TASKS = {"direction": CLASSES, "tercile": ("Low", "Middle", "High"), "volatility": ("Calm", "Wild")}
 FEATURES = ("price_return", "body_ratio", "upper_shadow", "volume_change")
 EXTENDED = FEATURES + ("log_volume_change", "lower_shadow", "volatility", "hour_sin", "hour_cos")
 LOOK_BACK = 12  # candles behind the trailing volatility: one hour of five-minute candles
-_COLUMNS = ("open", "high", "low", "close", "volume")
-_DAYS = {"D": 1, "W": 7}
+
+
+# --- Features -------------------------------------------------------------------------------
 
 
 def engineer(candles, extended=False):
@@ -74,25 +72,65 @@ def engineer(candles, extended=False):
         "upper_shadow": _ratio(h - np.maximum(o, c), span),
         "volume_change": _ratio(v, before),
     }
-    reasons = {
+    absent = {
         "first candle": np.arange(len(c)) == 0,
         "after a gap": ~follows,
         "after zero volume": before == 0,
     }
     if extended:
-        volatility, change = _volatility(c, follows), _ratio(v, before)
-        hours = candles.index.hour + candles.index.minute / 60
+        change, volatility = table["volume_change"], _volatility(c, follows)
+        angle = 2 * np.pi * (candles.index.hour + candles.index.minute / 60) / 24
         table |= {
             "log_volume_change": np.log(change, out=np.zeros(len(v)), where=change > 0),
             "lower_shadow": _ratio(np.minimum(o, c) - low, span),
             "volatility": volatility,
-            "hour_sin": np.sin(2 * np.pi * hours / 24),
-            "hour_cos": np.cos(2 * np.pi * hours / 24),
+            "hour_sin": np.sin(angle),
+            "hour_cos": np.cos(angle),
         }
-        reasons |= {"zero volume": v == 0, "short history": np.isnan(volatility)}
+        absent |= {"zero volume": v == 0, "short history": np.isnan(volatility)}
     features = pd.DataFrame(table, index=candles.index)
-    features.attrs = dict(candles.attrs) | {"undefined": _first_reason(reasons)}
-    return features[~np.any(list(reasons.values()), axis=0)]
+    undefined, seen = {}, np.zeros(len(c), dtype=bool)
+    for reason, rows in absent.items():
+        undefined[reason] = int((rows & ~seen).sum())
+        seen |= rows
+    features.attrs = dict(candles.attrs) | {"undefined": undefined}
+    return features[~seen]
+
+
+def _ratio(top, bottom):
+    """top / bottom, and 0 where the bottom is 0."""
+    return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)
+
+
+def _volatility(close, follows):
+    """Root mean square return of the last LOOK_BACK candles; NaN where one of them is missing."""
+    square = np.full(len(close), np.nan)
+    square[1:] = np.where(follows[1:], (close[1:] / close[:-1] - 1) ** 2, np.nan)
+    out = np.full(len(close), np.nan)
+    if len(close) >= LOOK_BACK:
+        windows = np.lib.stride_tricks.sliding_window_view(square, LOOK_BACK)
+        out[LOOK_BACK - 1 :] = np.sqrt(windows.mean(axis=-1))
+    return out
+
+
+# --- Labels ---------------------------------------------------------------------------------
+
+
+def next_returns(candles):
+    """Close-to-close return that comes next, close[t+1] / close[t] - 1.
+
+    Parameters
+    ----------
+    candles : DataFrame
+        As for `engineer`.
+
+    Returns
+    -------
+    Series of float, (m,)
+        By open time; the last candle and candles before a gap are absent.
+    """
+    close, after, times = _closes_and_next(candles)
+    return pd.Series(after / close - 1, index=times, name="next_return")
 
 
 def labels(candles, threshold=0.001):
@@ -115,37 +153,14 @@ def labels(candles, threshold=0.001):
     Series of int, (m,)
         By open time; the last candle and candles before a gap are absent.
     """
-    if not 0 <= threshold < np.inf:
-        raise ValueError(f"threshold must be a finite return >= 0; got {threshold}")
-    close = _check(candles)[3]
-    now, after = close[:-1], close[1:]
-    move = after / now - 1
+    threshold = as_number(threshold, "threshold", "labels", "finite and >= 0")
+    close, after, times = _closes_and_next(candles)
+    move = after / close - 1
     label = 1 + (move > threshold).astype(int) - (move < -threshold)
     # Two roundings put the quotient off by less than 1e-15 of itself: only these are in doubt.
-    doubtful = np.abs(np.abs(move) - threshold) <= 1e-12 * (1 + threshold)
-    for t in np.flatnonzero(doubtful):
-        label[t] = _exact_label(now[t], after[t], threshold)
-    known = _follows(candles)[1:]
-    return pd.Series(label[known], index=candles.index[:-1][known], name="label")
-
-
-def next_returns(candles):
-    """Close-to-close return that comes next, close[t+1] / close[t] - 1.
-
-    Parameters
-    ----------
-    candles : DataFrame
-        As for `engineer`.
-
-    Returns
-    -------
-    Series of float, (m,)
-        By open time; the last candle and candles before a gap are absent.
-    """
-    close = _check(candles)[3]
-    known = _follows(candles)[1:]
-    moves = (close[1:] / close[:-1] - 1)[known]
-    return pd.Series(moves, index=candles.index[:-1][known], name="next_return")
+    for t in np.flatnonzero(np.abs(np.abs(move) - threshold) <= 1e-12 * (1 + threshold)):
+        label[t] = _exact_label(close[t], after[t], threshold)
+    return pd.Series(label, index=times, name="label")
 
 
 def tercile_labels(candles, fold):
@@ -169,43 +184,18 @@ def tercile_labels(candles, fold):
     """
     returns = next_returns(candles)
     low, high = np.quantile(_training(returns, fold), [1 / 3, 2 / 3])
-    label = 1 + (returns > high).astype(int) - (returns < low)
-    return _named(label, low, high)
+    return _with_cuts(1 + (returns > high).astype(int) - (returns < low), low, high)
 
 
 def volatility_labels(candles, fold):
     """Whether the next return is larger, up or down, than half of the training rows': 0 or 1.
 
-    1 if |r| > the median of |r| over the training rows, else 0.
-
-    Parameters
-    ----------
-    candles, fold
-        As for `tercile_labels`.
-
-    Returns
-    -------
-    Series of int, (m,)
-        By open time, as `labels`; ``attrs["cuts"]`` holds (median,).
+    1 if |r| > the median of |r| over the training rows, else 0. Parameters and return as in
+    `tercile_labels`; ``attrs["cuts"]`` holds (median,).
     """
     size = next_returns(candles).abs()
     cut = np.median(_training(size, fold))
-    return _named((size > cut).astype(int), cut)
-
-
-def _training(values, fold):
-    if not isinstance(fold, Fold):
-        raise TypeError(f"cuts come from training rows: pass a Fold of walk_forward; got {fold!r}")
-    chosen = values[fold.train_mask(values.index)]
-    if chosen.empty:
-        raise ValueError(f"no row to cut by from {fold.train_start} to {fold.train_end}")
-    return chosen
-
-
-def _named(label, *cuts):
-    label = label.rename("label")
-    label.attrs["cuts"] = tuple(float(cut) for cut in cuts)
-    return label
+    return _with_cuts((size > cut).astype(int), cut)
 
 
 def dataset(candles, threshold=0.001, extended=False, task="direction", fold=None):
@@ -244,11 +234,151 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
     return features.loc[times].to_numpy(), target.loc[times].to_numpy(), times
 
 
+def _closes_and_next(candles):
+    """The closes that another candle follows, the closes of those, and the former's open times."""
+    close, known = _check(candles)[3], _follows(candles)[1:]
+    return close[:-1][known], close[1:][known], candles.index[:-1][known]
+
+
+def _exact_label(close, after, threshold):
+    """The label in exact fractions of the shortest decimals that stand for these floats."""
+    close, after, threshold = (Fraction(str(float(x))) for x in (close, after, threshold))
+    move = after - close
+    return 1 + int(move > threshold * close) - int(move < -threshold * close)
+
+
+def _training(values, fold):
+    if not isinstance(fold, Fold):
+        raise TypeError(f"cuts come from training rows: pass a Fold of walk_forward; got {fold!r}")
+    chosen = values[fold.train_mask(values.index)]
+    if chosen.empty:
+        raise ValueError(f"no row to cut by from {fold.train_start} to {fold.train_end}")
+    return chosen
+
+
+def _with_cuts(label, *cuts):
+    label = label.rename("label")
+    label.attrs["cuts"] = tuple(float(cut) for cut in cuts)
+    return label
+
+
+# --- Splits and scaling ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of `walk_forward`: half-open windows of open times on a clock that all share."""
+
+    train_start: pd.Timestamp
+    train_end: pd.Timestamp
+    test_start: pd.Timestamp
+    test_end: pd.Timestamp
+
+    def train_mask(self, times):
+        """Boolean (m,): which rows may be trained on."""
+        return np.asarray((times >= self.train_start) & (times < self.train_end))
+
+    def test_mask(self, times):
+        """Boolean (m,): which rows are tested on."""
+        return np.asarray((times >= self.test_start) & (times < self.test_end))
+
+
+def walk_forward(times, train, test, purge, embargo="0min"):
+    """Cut time into folds that train on the past and test on what comes next.
+
+    Test windows follow one another; each is preceded by its own training window. All clients
+    share the clock, so no client trains on a minute that another one is tested on.
+
+    Parameters
+    ----------
+    times : DatetimeIndex, or list of them (one a client)
+        The rows' open times.
+    train, test : duration, such as "60D"
+        Lengths of the windows.
+    purge : duration
+        Training stops this long before the test. A row of candle t uses candles t-1 (volume),
+        t, and t+1 (label), so two candles ("10min" for five-minute candles) are what keeps
+        training and test rows from sharing one; longer features need more.
+    embargo : duration
+        Further pause before the test, such as the time it takes to train and ship a model.
+        (The embargo of Lopez de Prado 2018, section 7.4.2 drops training rows *after* a test;
+        here none ever come after.)
+
+    Returns
+    -------
+    list of Fold
+        In time order. A last test window that the data fill by less than half is left out.
+
+    Raises
+    ------
+    ValueError
+        If a duration is not positive (purge and embargo may be 0), or no fold fits.
+    """
+    clients = [times] if isinstance(times, pd.DatetimeIndex) else list(times)
+    if not all(isinstance(one, pd.DatetimeIndex) for one in clients):
+        raise TypeError("times must be a DatetimeIndex or a list of them, one for each client")
+    clients = [one for one in clients if len(one)]
+    if not clients:
+        raise ValueError("walk_forward needs at least one row; got none")
+    train, test, purge, embargo = (pd.Timedelta(d) for d in (train, test, purge, embargo))
+    zero = pd.Timedelta(0)
+    if not (train > zero and test > zero and purge >= zero and embargo >= zero):
+        raise ValueError(
+            f"train and test must be positive, purge and embargo not negative; "
+            f"got {train}, {test}, {purge}, {embargo}"
+        )
+    if purge + embargo >= train:
+        raise ValueError(f"purge + embargo ({purge + embargo}) leaves nothing of train ({train})")
+    start, end = min(one.min() for one in clients), max(one.max() for one in clients)
+    folds = []
+    while (cut := start + train + len(folds) * test) + test / 2 <= end:
+        folds.append(Fold(cut - train, cut - purge - embargo, cut, cut + test))
+    if not folds:
+        raise ValueError(
+            f"one fold needs rows over {train + test / 2} (train and half a test window); "
+            f"these span {end - start}"
+        )
+    return folds
+
+
+def standardize(train, *others, clip=5.0):
+    """Centre and scale columns by the training rows alone, then clip.
+
+    z = (x - mean) / std, mean and std over the training rows; constant columns become 0.
+
+    Parameters
+    ----------
+    train, *others : array, (..., m, p)
+        Leading axes are independent (one client each, say); the others may have other m.
+    clip : float or None
+        Values beyond this many standard deviations are cut to it. volume_change is
+        heavy-tailed: one candle can otherwise outweigh a day. None leaves them.
+
+    Returns
+    -------
+    array, or tuple of arrays when others are given
+        Same shapes, float64.
+    """
+    train, *others = (np.asarray(x, dtype=float) for x in (train, *others))
+    if train.ndim < 2 or train.shape[-2] == 0 or not np.isfinite(train).all():
+        raise ValueError(f"train must be finite with shape (..., m, p), m >= 1; got {train.shape}")
+    limit = np.inf if clip is None else as_number(clip, "clip", "standardize")
+    centre, scale = train.mean(-2, keepdims=True), train.std(-2, keepdims=True)
+    # Not scale == 0: the mean of equal numbers can be off by a rounding.
+    scale = np.where(np.ptp(train, axis=-2, keepdims=True) == 0, np.inf, scale)
+    scaled = [np.clip((x - centre) / scale, -limit, limit) for x in (train, *others)]
+    return tuple(scaled) if others else scaled[0]
+
+
+# --- What a table of candles must be --------------------------------------------------------
+
+
 def _check(candles):
     """Return open, high, low, close, volume as float arrays, or say what is wrong with them."""
     if not isinstance(candles, pd.DataFrame) or not isinstance(candles.index, pd.DatetimeIndex):
         raise TypeError("candles must be a DataFrame indexed by open time (a DatetimeIndex)")
-    if missing := [name for name in _COLUMNS if name not in candles.columns]:
+    names = ["open", "high", "low", "close", "volume"]
+    if missing := [name for name in names if name not in candles.columns]:
         raise ValueError(f"candles lack {', '.join(missing)}; they have {list(candles.columns)}")
     times = candles.index
     if times.hasnans:
@@ -261,7 +391,7 @@ def _check(candles):
         )
     if not times.is_unique:
         raise ValueError(f"open time {times[times.duplicated()][0]} occurs twice; keep one candle")
-    o, h, low, c, v = columns = [candles[name].to_numpy(dtype=float) for name in _COLUMNS]
+    o, h, low, c, v = columns = [candles[name].to_numpy(dtype=float) for name in names]
     wrong = {
         "a value that is not finite": ~np.isfinite(columns).all(axis=0),
         "a price that is not positive": ~(np.minimum(low, np.minimum(o, c)) > 0),
@@ -296,41 +426,9 @@ def _follows(candles):
 
 def _duration(interval):
     """Length of one candle from the exchange's word for it: minutes, "D" or "W"."""
-    text = str(interval)
+    text, days = str(interval), {"D": 1, "W": 7}
     if text.isdecimal() and int(text) > 0:
         return np.timedelta64(int(text), "m")
-    if text in _DAYS:
-        return np.timedelta64(_DAYS[text], "D")
+    if text in days:
+        return np.timedelta64(days[text], "D")
     raise ValueError(f"attrs['interval'] must be minutes, 'D', 'W' or 'M'; got {interval!r}")
-
-
-def _ratio(top, bottom):
-    """top / bottom, and 0 where the bottom is 0."""
-    return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)
-
-
-def _volatility(close, follows):
-    """Root mean square return of the last LOOK_BACK candles; NaN where one of them is missing."""
-    square = np.full(len(close), np.nan)
-    square[1:] = np.where(follows[1:], (close[1:] / close[:-1] - 1) ** 2, np.nan)
-    out = np.full(len(close), np.nan)
-    if len(close) >= LOOK_BACK:
-        windows = np.lib.stride_tricks.sliding_window_view(square, LOOK_BACK)
-        out[LOOK_BACK - 1 :] = np.sqrt(windows.mean(axis=-1))
-    return out
-
-
-def _first_reason(reasons):
-    """Count each absent row once, under the first reason that applies."""
-    counts, seen = {}, False
-    for reason, rows in reasons.items():
-        counts[reason] = int((rows & ~np.asarray(seen)).sum())
-        seen = rows | seen
-    return counts
-
-
-def _exact_label(now, after, threshold):
-    """The label in exact fractions of the shortest decimals that stand for these floats."""
-    now, after, threshold = (Fraction(str(float(x))) for x in (now, after, threshold))
-    move = after - now
-    return 1 + int(move > threshold * now) - int(move < -threshold * now)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from byzlib.theory import as_count, as_generator
+from byzlib.theory import as_count, as_generator, as_number
 
 
 def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
@@ -36,12 +36,10 @@ def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
     X : ndarray, (*shape, m, n_features)
     y : ndarray of int, (*shape, m)
     """
-    tau = _threshold(r2, p_flat)
+    tau = _threshold(r2, p_flat, "planted_signal")
     rng = as_generator(rng, "planted_signal")
-    p = as_count(n_features, "n_features", "planted_signal")
-    m = as_count(m, "m", "planted_signal")
-    if p < 1 or m < 1:
-        raise ValueError(f"planted_signal needs m >= 1 and n_features >= 1; got {m}, {p}")
+    p = as_count(n_features, "n_features", "planted_signal", least=1)
+    m = as_count(m, "m", "planted_signal", least=1)
     a = np.resize([2.0, -1.0, 2.0], p) * (np.arange(p) < 3) if direction is None else direction
     a = np.asarray(a, dtype=float)
     if a.ndim < 1 or a.shape[-1] != p or not (np.linalg.norm(a, axis=-1) > 0).all():
@@ -72,7 +70,7 @@ def planted_signal_accuracy(r2, p_flat, balanced=False):
     from scipy.integrate import quad  # the two take a second to import
     from scipy.optimize import brentq
 
-    tau = _threshold(r2, p_flat)
+    tau = _threshold(r2, p_flat, "planted_signal_accuracy")
     rho, rest = np.sqrt(r2), np.sqrt(1 - r2)
 
     def p_up(s):
@@ -101,8 +99,7 @@ def planted_signal_accuracy(r2, p_flat, balanced=False):
     return flat + up
 
 
-def _threshold(r2, p_flat):
+def _threshold(r2, p_flat, caller):
     """tau with P(|z| <= tau) = p_flat."""
-    if not 0 <= r2 <= 1 or not 0 < p_flat < 1:
-        raise ValueError(f"need 0 <= r2 <= 1 and 0 < p_flat < 1; got r2 = {r2}, p_flat = {p_flat}")
-    return float(ndtri((1 + p_flat) / 2))
+    as_number(r2, "r2", caller, "in [0, 1]")
+    return float(ndtri((1 + as_number(p_flat, "p_flat", caller, "in (0, 1)")) / 2))

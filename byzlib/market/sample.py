@@ -8,10 +8,6 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from byzlib.market import facts
-
-__all__ = ["facts", "load_sample"]
-
 FOLDER = resources.files("byzlib.market")
 
 
@@ -35,16 +31,16 @@ def load_sample(name="BTCUSDT"):
     FileNotFoundError
         If a file of the sample is missing from the installation.
     """
-    sums = _checksums()
-    files = {file.split("_")[0]: file for file in sums}
-    if name not in files:
-        raise ValueError(f"no sample {name!r}; there are {', '.join(files)}")
-    packed = _read(files[name])
-    found, published = hashlib.sha256(packed).hexdigest(), sums[files[name]]
-    if found != published:
+    lines = _read("SHA256SUMS").decode("ascii").splitlines()
+    sums = {file: digest for digest, file in (line.split() for line in lines)}
+    if (file := f"{name}_5m.csv.gz") not in sums:
+        names = ", ".join(file.split("_")[0] for file in sums)
+        raise ValueError(f"no sample {name!r}; there are {names}")
+    packed = _read(file)
+    if (found := hashlib.sha256(packed).hexdigest()) != sums[file]:
         raise ValueError(
-            f"sample file {files[name]} was altered: its sha256 is {found[:12]}..., published is "
-            f"{published[:12]}...; install byzlib again"
+            f"sample file {file} was altered: its sha256 is {found[:12]}..., published is "
+            f"{sums[file][:12]}...; install byzlib again"
         )
     # Not pandas: its older parsers may miss the nearest float by a digit.
     text = io.StringIO(gzip.decompress(packed).decode("ascii"))
@@ -55,12 +51,6 @@ def load_sample(name="BTCUSDT"):
     market = {"source": "simulated", "category": "linear", "symbol": name, "interval": "5"}
     candles.attrs = market | {"gaps": [], "dropped": {}}
     return candles
-
-
-def _checksums():
-    """Published sha256 by file name."""
-    lines = _read("SHA256SUMS").decode("ascii").splitlines()
-    return {file: digest for digest, file in (line.split() for line in lines)}
 
 
 def _read(file):

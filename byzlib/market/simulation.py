@@ -1,6 +1,6 @@
-"""A simulated market, and a learning task whose best answer is known.
+"""A simulated market of candles: symbols, venues, regimes and a crash.
 
-The simulated market is calibrated to public five-minute candles of Bybit's linear contracts in
+It is calibrated to public five-minute candles of Bybit's linear contracts in
 2025-2026. Like those it gives no direction away: the sign of the next return is a fair coin,
 unless a regime with a memory or a drift is asked for by name.
 """
@@ -12,19 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from byzlib.market import _tape
-from byzlib.market._tape import Symbol
-from byzlib.market.planted import planted_signal, planted_signal_accuracy
-from byzlib.market.sample import load_sample
+from byzlib.market import _candle_process as process
+from byzlib.market._candle_process import Script, Symbol
 from byzlib.theory import as_count, as_generator
-
-__all__ = ["INTERVALS", "REGIMES", "SYMBOLS", "Regime", "Symbol", "load_sample", "planted_signal",
-           "planted_signal_accuracy", "simulate"]  # fmt: skip
 
 INTERVALS = (5, 15, 30, 60, 120, 240, 360, 720)  # minutes
 AFTERMATH = 60  # candles after a crash in which the market is upset
 _PER_DAY = 288
-_STEP = pd.Timedelta("5min")
 _UPSET = 5.0  # factor on the volatility of a crash's candle; it falls back over the aftermath
 
 SYMBOLS = {
@@ -53,9 +47,7 @@ class Regime:
 
     def __post_init__(self):
         if not (0 < self.volatility < np.inf and abs(self.memory) < 1 and np.isfinite(self.drift)):
-            raise ValueError(
-                f"a regime needs volatility > 0, |memory| < 1, finite drift; got {self}"
-            )
+            raise ValueError(f"needs volatility > 0, |memory| < 1, a finite drift; got {self}")
 
 
 REGIMES = {
@@ -130,31 +122,35 @@ def simulate(
     ValueError
         If a symbol, interval or regime is unknown, or a time does not fit; TypeError for types.
 
-    Source: the targets are measured by `byzlib.market.facts.measure`; chapter 10 shows them.
+    Source: `byzlib.market.stylized_facts` measures the targets; chapter 10 shows them.
     """
     names = _names(symbols, "symbols")
     if unknown := [name for name in names if name not in SYMBOLS]:
         raise ValueError(f"no simulated symbol {unknown[0]!r}; there are {', '.join(SYMBOLS)}")
-    if as_count(days, "days", "simulate") < 1:
-        raise ValueError(f"simulate needs days >= 1; got {days}")
+    days = as_count(days, "days", "simulate", least=1)
     if as_count(interval, "interval", "simulate") not in INTERVALS:
         raise ValueError(f"simulate needs an interval of {INTERVALS} minutes; got {interval}")
     times = _clock(start, days)
     script, regime = _script(times, days, regimes, crash)
     # One integer, then one stream per symbol and use: nothing drawn for one shifts another.
-    seed = int(as_generator(rng, "simulate").integers(2**63))
-    market, season = _tape.shocks(seed, "market", len(times)), _tape.season(times)
+    seed, n = int(as_generator(rng, "simulate").integers(2**63)), len(times)
+    market, season = process.shocks(seed, "market", n), process.season(times)
     frames = {}
     for name in names:
         symbol = SYMBOLS[name]
-        shocks = _tape.mixed(symbol, market, _tape.shocks(seed, name, len(times)))
+        shocks = process.correlated(symbol, market, process.shocks(seed, name, n))
+        path = process.path(symbol, shocks, season, script)
         for venue in [None] if venues is None else _names(venues, "venues"):
-            own = None if venue is None else _tape.venue_shocks(seed, venue, name, len(times))
-            trading = _trading(seed, venue, name, len(times))
-            columns = _tape.candles(symbol, shocks, season, script, own, trading)
-            frame = _merge(_frame(columns, times, name, regime), interval)
-            frame.attrs |= {} if venue is None else {"venue": venue}
-            frames[venue, name] = _labelled(frame, crash)
+            own = None if venue is None else process.venue_shocks(seed, venue, name, n)
+            trading = process.trading(seed, symbol, name if venue is None else f"{venue} {name}", n)
+            frame = _frame(process.candles(symbol, path, own, trading), times, name, regime)
+            frame = _merged(frame, interval)
+            if venue is not None:
+                frame.attrs["venue"] = venue
+            if crash is not None:
+                upset = frame.index[frame["regime"] == "crash"]
+                frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
+            frames[venue, name] = frame
     return _by_what_was_asked(frames, symbols, venues)
 
 
@@ -171,14 +167,12 @@ def _by_what_was_asked(frames, symbols, venues):
     """One frame, or a dict with keys of only what was asked for as a sequence."""
     one_symbol, one_venue = isinstance(symbols, str), venues is None or isinstance(venues, str)
     if one_symbol and one_venue:
-        (frame,) = frames.values()
-        return frame
+        return next(iter(frames.values()))
     if one_symbol:
         return {venue: frame for (venue, _), frame in frames.items()}
     if one_venue:
         return {name: frame for (_, name), frame in frames.items()}
-    order = [(venue, name) for venue in venues for name in symbols]
-    return {key: frames[key] for key in order}
+    return {(venue, name): frames[venue, name] for venue in venues for name in symbols}
 
 
 def _clock(start, days):
@@ -206,26 +200,25 @@ def _script(times, days, regimes, crash):
         if regime not in REGIMES and not isinstance(regime, Regime):
             raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}, or a Regime")
     begin = sorted(plan)
-    held = [REGIMES[r] if isinstance(r, str) else r for r in (plan[day] for day in begin)]
-    names = [plan[day] if isinstance(plan[day], str) else str(plan[day]) for day in begin]
     which = np.searchsorted(begin, np.arange(len(times)) // _PER_DAY, side="right") - 1
-    of = {
-        k: np.array([float(getattr(r, k)) for r in held])[which] for k in ("volatility", "memory")
-    }
-    drift = np.array([float(r.drift) for r in held])[which] / _PER_DAY
-    # "crash" comes last, so that the largest code of a merged candle names it.
-    kinds = [*dict.fromkeys(names), "crash"]
-    codes = np.array([kinds.index(name) for name in names])[which]
-    fall = np.zeros(len(times))
+    held = [REGIMES.get(plan[day], plan[day]) for day in begin]
+    volatility, memory, drift = (
+        np.array([getattr(regime, what) for regime in held], dtype=float)[which]
+        for what in ("volatility", "memory", "drift")
+    )
+    names = [plan[day] if isinstance(plan[day], str) else str(plan[day]) for day in begin]
+    kinds = [*dict.fromkeys(names)]
+    codes, fall = np.array([kinds.index(name) for name in names])[which], np.zeros(len(times))
     if crash is not None:
         at = _place(times, crash)
         upset = slice(at, at + AFTERMATH + 1)
         passed = np.arange(len(times[upset])) / AFTERMATH
-        of["volatility"][upset] *= _UPSET ** (1 - passed)
-        of["memory"][upset] *= -1
-        fall[at], codes[upset] = 1.0, len(kinds) - 1
-    kinds = kinds if crash is not None else kinds[:-1]
-    return _tape.Script(**of, drift=drift, crash=fall), pd.Categorical.from_codes(codes, kinds)
+        volatility[upset] *= _UPSET ** (1 - passed)
+        memory[upset] *= -1
+        fall[at], codes[upset] = 1.0, len(kinds)
+        kinds.append("crash")  # last, so that the largest code of a merged candle names it
+    regime = pd.Categorical.from_codes(codes, kinds)
+    return Script(volatility, memory, drift / _PER_DAY, fall), regime
 
 
 def _place(times, crash):
@@ -237,14 +230,6 @@ def _place(times, crash):
             f"of five minutes; got {at}"
         )
     return times.get_loc(at)
-
-
-def _trading(seed, venue, name, n):
-    """Uniform numbers for a thin symbol's trades, each venue's own; None for a liquid one."""
-    if np.isinf(SYMBOLS[name].trades):
-        return None
-    source = name if venue is None else f"{venue} {name}"
-    return _tape.stream(seed, source, "trades").random((n, _tape.STEPS))
 
 
 def _frame(columns, times, name, regime):
@@ -260,14 +245,7 @@ def _frame(columns, times, name, regime):
     return candles
 
 
-def _labelled(frame, crash):
-    if crash is not None:
-        upset = frame.index[frame["regime"] == "crash"]
-        frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
-    return frame
-
-
-def _merge(candles, interval):
+def _merged(candles, interval):
     """Longer candles from five-minute ones."""
     k = interval // 5
     if k == 1:

@@ -1,23 +1,26 @@
-"""risk"""
+"""Risk that many desks measure together, with liars among them.
 
-from byzlib.risk.backtests import (
-    Backtest,
-    as_share,
-    christoffersen,
-    independence,
-    kupiec,
-)
+    value_at_risk   value at risk and expected shortfall, alone and federated; stress scenarios
+    backtests       was a value at risk right? Kupiec, Christoffersen
+    detection       scores of a round that tell of liars; ROC, AUC, CUSUM
+
+A return is a share of capital, negative when money is lost; value at risk and expected shortfall
+are losses, and positive when money is lost. Arrays of returns are (..., m): leading axes are
+independent trials. A rule is any function from updates (..., n, d) to (..., d).
+"""
+
+from byzlib.risk.backtests import Backtest, christoffersen, independence, kupiec
 from byzlib.risk.detection import (
     AUC,
     auc,
-    clone_score,
+    closest_pair_score,
     cusum,
     detection_delay,
-    gap_score,
-    line_score,
-    pair_score,
+    extreme_pair_score,
+    farthest_pair_score,
+    mean_gap_score,
     roc,
-    shout_score,
+    spectral_score,
 )
 from byzlib.risk.value_at_risk import (
     Scenarios,
@@ -31,29 +34,8 @@ from byzlib.risk.value_at_risk import (
     value_at_risk,
 )
 
-__all__ = [
-    "AUC",
-    "Backtest",
-    "Scenarios",
-    "as_share",
-    "auc",
-    "christoffersen",
-    "clone_score",
-    "cusum",
-    "detection_delay",
-    "exceedances",
-    "expected_shortfall",
-    "federated_var",
-    "gap_score",
-    "independence",
-    "kupiec",
-    "line_score",
-    "pair_score",
-    "pinball_gradient",
-    "pinball_loss",
-    "pool_scenarios",
-    "roc",
-    "shout_score",
-    "stress_losses",
-    "value_at_risk",
-]
+__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "closest_pair_score", "cusum",
+           "detection_delay", "exceedances", "expected_shortfall", "extreme_pair_score",
+           "farthest_pair_score", "federated_var", "independence", "kupiec", "mean_gap_score",
+           "pinball_gradient", "pinball_loss", "pool_scenarios", "roc", "spectral_score",
+           "stress_losses", "value_at_risk"]  # fmt: skip

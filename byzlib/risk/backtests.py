@@ -40,16 +40,19 @@ def kupiec(exceeded, p=0.01, exact=False):
 
     Source: Kupiec, Journal of Derivatives 1995.
     """
-    hits, p = _hits(exceeded, "kupiec"), as_share(p, "p", "kupiec")
+    hits, p = _hits(exceeded, "kupiec"), as_number(p, "p", "kupiec", "in (0, 1)")
     T, x = hits.shape[-1], hits.sum(axis=-1)
-    every = _coverage_ratio(np.arange(T + 1), T, p)
+    counts = np.arange(T + 1)
+    promised = xlogy(counts, p) + xlog1py(T - counts, -p)
+    ratio = np.maximum(2 * (_log_likelihood(counts, T) - promised), 0.0)
     if not exact:
-        return Backtest(every[x], chdtrc(1, every[x]))
-    order = np.argsort(every)
-    beyond = np.cumsum(_binomial(order, T, p)[::-1])[::-1]
+        return Backtest(ratio[x], chdtrc(1, ratio[x]))
+    ways = gammaln(T + 1) - gammaln(counts + 1) - gammaln(T - counts + 1)
+    order = np.argsort(ratio)
+    beyond = np.cumsum(np.exp(ways + promised)[order][::-1])[::-1]
     # All counts from the first whose ratio is as large as the one seen, up to rounding.
-    first = np.searchsorted(every[order], every[x] * (1 - 1e-9))
-    return Backtest(every[x], np.minimum(beyond[first], 1.0))
+    first = np.searchsorted(ratio[order], ratio[x] * (1 - 1e-9))
+    return Backtest(ratio[x], np.minimum(beyond[first], 1.0))
 
 
 def independence(exceeded):
@@ -71,10 +74,10 @@ def independence(exceeded):
     """
     hits = _hits(exceeded, "independence", least=2)
     before, after = hits[..., :-1], hits[..., 1:]
-    calm, shaken = (~before).sum(axis=-1), before.sum(axis=-1)
+    n0, n1 = (~before).sum(axis=-1), before.sum(axis=-1)
     n01, n11 = (~before & after).sum(axis=-1), (before & after).sum(axis=-1)
-    together = _log_likelihood(n01 + n11, calm + shaken)
-    ratio = 2 * (_log_likelihood(n01, calm) + _log_likelihood(n11, shaken) - together)
+    together = _log_likelihood(n01 + n11, n0 + n1)
+    ratio = 2 * (_log_likelihood(n01, n0) + _log_likelihood(n11, n1) - together)
     ratio = np.maximum(ratio, 0.0)  # rounding
     return Backtest(ratio, chdtrc(1, ratio))
 
@@ -91,29 +94,10 @@ def christoffersen(exceeded, p=0.01):
     return Backtest(ratio, chdtrc(2, ratio))
 
 
-def _binomial(x, T, p):
-    """Probability of x exceedances in T days when each has probability p."""
-    ways = gammaln(T + 1) - gammaln(x + 1) - gammaln(T - x + 1)
-    return np.exp(ways + xlogy(x, p) + xlog1py(T - x, -p))
-
-
-def _coverage_ratio(x, T, p):
-    promised = xlogy(x, p) + xlog1py(T - x, -p)
-    return np.maximum(2 * (_log_likelihood(x, T) - promised), 0.0)
-
-
 def _log_likelihood(x, T):
     """Log-likelihood of x of T at its best share x / T, with 0 ln 0 = 0."""
     share = x / np.maximum(T, 1)
     return xlogy(x, share) + xlog1py(T - x, -share)
-
-
-def as_share(value, name, caller):
-    """`value` as a float between 0 and 1, both excluded."""
-    number = as_number(value, name, caller)
-    if number >= 1:
-        raise ValueError(f"{caller} needs 0 < {name} < 1; got {name} = {value}")
-    return number
 
 
 def _hits(exceeded, caller, least=1):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from byzlib.theory import as_updates
+from byzlib.theory import as_number, as_updates
 
 
-def gap_score(updates, rule, scaled=False):
+def mean_gap_score(updates, rule, scaled=False):
     """How far a rule's answer lies from the plain mean: |F(x) - mean(x)|.
 
     Parameters
@@ -28,7 +28,7 @@ def gap_score(updates, rule, scaled=False):
     -------
     (...,) array, >= 0.
     """
-    x, size = _finite(updates, "gap_score")
+    x, size = _finite(updates, "mean_gap_score")
     answer = np.asarray(rule(updates)) / size[..., 0]
     gap = np.linalg.norm(answer - x.mean(axis=-2), axis=-1)
     if not scaled:
@@ -37,45 +37,69 @@ def gap_score(updates, rule, scaled=False):
     return _ratio(gap, np.median(np.linalg.norm(x - centre, axis=-1), axis=-1))
 
 
-def clone_score(updates):
-    """Is there a pair that is closer than pairs are? -ln(smallest distance / median distance).
+def closest_pair_score(updates):
+    """Is there a pair that is closer than pairs are? ln(median distance / smallest distance).
 
     In many dimensions independent honest updates are nearly equally far from each other, so that
     liars who send one vector together give themselves away, whatever the vector is. Infinite for
     two equal rows (0 where most pairs are equal). Needs n >= 3. Parameters and return as in
-    `gap_score`.
+    `mean_gap_score`.
     """
-    distances = _pairs(updates, "clone_score")
-    return np.log(_ratio(np.median(distances, axis=-1), distances.min(axis=-1), empty=1.0))
+    return _pair_scores(updates, "closest_pair_score")[0]
 
 
-def shout_score(updates):
+def farthest_pair_score(updates):
     """Is there a pair that is farther than pairs are? ln(largest distance / median distance).
 
-    Parameters and return as in `gap_score`; needs n >= 3.
+    Parameters and return as in `mean_gap_score`; needs n >= 3.
     """
-    distances = _pairs(updates, "shout_score")
-    return np.log(_ratio(distances.max(axis=-1), np.median(distances, axis=-1), empty=1.0))
+    return _pair_scores(updates, "farthest_pair_score")[1]
 
 
-def pair_score(updates):
-    """The larger of `clone_score` and `shout_score`: it looks to both sides."""
-    return np.maximum(clone_score(updates), shout_score(updates))
+def extreme_pair_score(updates):
+    """The larger of `closest_pair_score` and `farthest_pair_score`: it looks to both sides."""
+    return np.maximum(*_pair_scores(updates, "extreme_pair_score"))
 
 
-def line_score(updates):
+def spectral_score(updates):
     """Do clients differ along one line? Largest eigenvalue of their covariance over its trace.
 
     Liars who shift together stand apart from the others in one direction, however much noise each
     adds of its own. Between 1 / (n - 1) and 1; 0 where all rows are equal. Needs n >= 3.
-    Parameters and return as in `gap_score`.
+    Parameters and return as in `mean_gap_score`.
     """
-    x, _ = _finite(updates, "line_score")
-    if x.shape[-2] < 3:
-        raise ValueError(f"line_score needs n >= 3 clients; got n = {x.shape[-2]}")
+    x, _ = _finite(updates, "spectral_score", least=3)
     x = x - x.mean(axis=-2, keepdims=True)
-    spread = np.linalg.eigvalsh(x @ x.swapaxes(-2, -1))
-    return _ratio(spread[..., -1], np.trace(x @ x.swapaxes(-2, -1), axis1=-2, axis2=-1))
+    gram = x @ x.swapaxes(-2, -1)  # the same eigenvalues as the covariance, up to a factor
+    return _ratio(np.linalg.eigvalsh(gram)[..., -1], np.trace(gram, axis1=-2, axis2=-1))
+
+
+def _pair_scores(updates, caller):
+    """Logarithms of median / smallest and of largest / median distance of two clients, (2, ...)."""
+    x, _ = _finite(updates, caller, least=3)
+    i, j = np.triu_indices(x.shape[-2], 1)
+    distances = np.linalg.norm(x[..., i, :] - x[..., j, :], axis=-1)
+    smallest, largest = distances.min(axis=-1), distances.max(axis=-1)
+    middle = np.median(distances, axis=-1)
+    return np.log([_ratio(middle, smallest, empty=1.0), _ratio(largest, middle, empty=1.0)])
+
+
+def _ratio(top, bottom, empty=0.0):
+    """top / bottom; infinite where only the bottom is 0, and `empty` where both are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((top == 0) & (bottom == 0), empty, top / bottom)[()]
+
+
+def _finite(updates, caller, least=1):
+    """Updates over their largest number, in float64, and that number: no square overflows."""
+    x = as_updates(updates, caller).astype(np.float64)
+    if x.shape[-2] < least:
+        raise ValueError(f"{caller} needs n >= {least} clients; got n = {x.shape[-2]}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{caller} needs finite updates; a row with NaN or infinity is found out")
+    size = np.abs(x).max(axis=(-2, -1), keepdims=True)
+    size = np.where(size > 0, size, 1.0)
+    return x / size, size
 
 
 def roc(attacked, clean):
@@ -138,31 +162,33 @@ def auc(attacked, clean, level=0.95):
     Source: Hanley and McNeil, Radiology 1982; Newcombe, Statistics in Medicine 2006, 25: 559-573.
     """
     attacked, clean = _scores(attacked, "auc"), _scores(clean, "auc")
-    if not 0 < level < 1:
-        raise ValueError(f"auc needs 0 < level < 1; got {level}")
+    z = ndtri((1 + as_number(level, "level", "auc", "in (0, 1)")) / 2)
     k, m = attacked.shape[-1], clean.shape[-1]
-    lead = np.broadcast_shapes(attacked.shape[:-1], clean.shape[:-1])
-    both = np.concatenate(
-        [np.broadcast_to(attacked, (*lead, k)), np.broadcast_to(clean, (*lead, m))], axis=-1
-    )
-    from scipy.stats import rankdata  # takes a second to import
+    area = _share_above(attacked, clean)
 
-    ranks = rankdata(both, axis=-1)[..., :k].sum(axis=-1)
-    area = (ranks - k * (k + 1) / 2) / (k * m)
-    z = ndtri((1 + level) / 2)
-
-    def edge(inside, outside):
+    def edge(outside):
         """The last A from the area toward the outside that the area does not contradict."""
+        inside = area
         for _ in range(60):
             middle = (inside + outside) / 2
             tail = (1 - middle) / (2 - middle) + middle / (1 + middle)
             spread = middle * (1 - middle) * (1 + ((k + m) / 2 - 1) * tail) / (k * m)
             fits = np.abs(middle - area) <= z * np.sqrt(spread)
             inside, outside = np.where(fits, middle, inside), np.where(fits, outside, middle)
-        return inside
+        return inside[()]
 
-    low, high = edge(area, np.zeros_like(area)), edge(area, np.ones_like(area))
-    return AUC(area[()], low[()], high[()])
+    return AUC(area[()], edge(np.zeros_like(area)), edge(np.ones_like(area)))
+
+
+def _share_above(attacked, clean):
+    """Mann and Whitney's U / (k m): pairs with attacked > clean, and half of the ties, (...,)."""
+
+    def one(attacked, clean):
+        ordered = np.sort(clean)
+        below = [np.searchsorted(ordered, attacked, side).sum() for side in ("left", "right")]
+        return sum(below) / (2 * len(attacked) * len(clean))
+
+    return np.vectorize(one, otypes=[float], signature="(k),(m)->()")(attacked, clean)
 
 
 def cusum(scores, drift):
@@ -195,32 +221,6 @@ def detection_delay(scores, threshold):
     """
     alarm = _scores(scores, "detection_delay") >= threshold
     return np.where(alarm.any(axis=-1), alarm.argmax(axis=-1) + 1.0, np.inf)[()]
-
-
-def _pairs(updates, caller):
-    """Distances of all pairs of clients over the largest number, (..., n (n - 1) / 2)."""
-    x, _ = _finite(updates, caller)
-    n = x.shape[-2]
-    if n < 3:
-        raise ValueError(f"{caller} needs n >= 3 clients; got n = {n}")
-    i, j = np.triu_indices(n, 1)
-    return np.linalg.norm(x[..., i, :] - x[..., j, :], axis=-1)
-
-
-def _ratio(top, bottom, empty=0.0):
-    """top / bottom; infinite where only the bottom is 0, and `empty` where both are."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((top == 0) & (bottom == 0), empty, top / bottom)[()]
-
-
-def _finite(updates, caller):
-    """Updates over their largest number, in float64, and that number: no square overflows."""
-    x = as_updates(updates, caller).astype(np.float64)
-    if not np.isfinite(x).all():
-        raise ValueError(f"{caller} needs finite updates; a row with NaN or infinity is found out")
-    size = np.abs(x).max(axis=(-2, -1), keepdims=True)
-    size = np.where(size > 0, size, 1.0)
-    return x / size, size
 
 
 def _scores(values, caller):

@@ -1,43 +1,11 @@
-"""Risk that many desks measure together: value at risk, its back-tests, stress scenarios, alarms.
-
-A return is a share of capital, negative when money is lost; value at risk and expected shortfall
-are losses, and positive when money is lost. Arrays of returns are (..., m): leading axes are
-independent trials. A rule is any function from updates (..., n, d) to (..., d).
-"""
+"""Value at risk and expected shortfall of past returns, alone and federated; stress scenarios."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from byzlib.risk.backtests import (
-    Backtest,
-    as_share,
-    christoffersen,
-    independence,
-    kupiec,
-)
-from byzlib.risk.detection import (
-    AUC,
-    auc,
-    clone_score,
-    cusum,
-    detection_delay,
-    gap_score,
-    line_score,
-    pair_score,
-    roc,
-    shout_score,
-)
 from byzlib.theory import as_count, as_generator, as_number
-
-__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "clone_score", "cusum",
-           "detection_delay", "exceedances", "expected_shortfall", "federated_var", "gap_score",
-           "independence", "kupiec", "line_score", "pair_score", "pinball_gradient", "pinball_loss",
-           "pool_scenarios", "roc", "shout_score", "stress_losses", "value_at_risk"]  # fmt: skip
-
-
-# --- How much a day may cost ----------------------------------------------------------------
 
 
 def value_at_risk(returns, q=0.01):
@@ -58,7 +26,7 @@ def value_at_risk(returns, q=0.01):
     -------
     (...,) array, in units of the returns.
     """
-    x, q = _returns(returns, "value_at_risk"), as_share(q, "q", "value_at_risk")
+    x, q = _returns(returns, "value_at_risk"), _share(q, "value_at_risk")
     k = _tail_count(x.shape[-1], q)
     return -np.partition(x, k - 1, axis=-1)[..., k - 1]
 
@@ -73,7 +41,7 @@ def expected_shortfall(returns, q=0.01):
 
     Source: Acerbi and Tasche, Journal of Banking & Finance 2002, proposition 4.1.
     """
-    x, q = _returns(returns, "expected_shortfall"), as_share(q, "q", "expected_shortfall")
+    x, q = _returns(returns, "expected_shortfall"), _share(q, "expected_shortfall")
     k = _tail_count(x.shape[-1], q)
     worst = np.sort(np.partition(x, k - 1, axis=-1)[..., :k], axis=-1)
     weights = np.ones(k)
@@ -97,7 +65,7 @@ def pinball_loss(theta, returns, q=0.01):
 
     Source: Koenker and Bassett, Econometrica 1978.
     """
-    x, q = _returns(returns, "pinball_loss"), as_share(q, "q", "pinball_loss")
+    x, q = _returns(returns, "pinball_loss"), _share(q, "pinball_loss")
     above = x - np.asarray(theta, dtype=float)[..., None]
     return ((q - (above < 0)) * above).mean(axis=-1)
 
@@ -107,7 +75,7 @@ def pinball_gradient(theta, returns, q=0.01):
 
     Parameters and shapes as in `pinball_loss`. Always within [-q, 1 - q].
     """
-    x, q = _returns(returns, "pinball_gradient"), as_share(q, "q", "pinball_gradient")
+    x, q = _returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
     return (x < np.asarray(theta, dtype=float)[..., None]).mean(axis=-1) - q
 
 
@@ -146,14 +114,12 @@ def federated_var(
     (..., rounds + 1) array
         The value at risk, -theta, before the first round and after each.
     """
-    x, q = _returns(returns, "federated_var", least=2), as_share(q, "q", "federated_var")
+    x, q = _returns(returns, "federated_var", "(..., h, m)"), _share(q, "federated_var")
     rate = as_number(learning_rate, "learning_rate", "federated_var")
-    rounds, f = as_count(rounds, "rounds", "federated_var"), as_count(f, "f", "federated_var")
-    if rounds < 1 or f < 0 or (f > 0 and attack is None):
-        raise ValueError(
-            f"federated_var needs rounds >= 1, f >= 0, and an attack where f > 0; "
-            f"got rounds = {rounds}, f = {f}, attack = {attack}"
-        )
+    rounds = as_count(rounds, "rounds", "federated_var", least=1)
+    f = as_count(f, "f", "federated_var", least=0)
+    if f > 0 and attack is None:
+        raise ValueError(f"federated_var needs an attack where f > 0; got f = {f}")
     rng = rng if rng is None else as_generator(rng, "federated_var")
     theta = np.full(x.shape[:-2], float(start))
     path = [-theta]
@@ -166,9 +132,6 @@ def federated_var(
         theta = theta - rate * np.asarray(rule(sent))[..., 0]
         path.append(-theta)
     return np.stack(path, axis=-1)
-
-
-# --- Was it right? The tests are in _backtests ---------------------------------------------
 
 
 def exceedances(returns, var):
@@ -186,9 +149,6 @@ def exceedances(returns, var):
     """
     x, var = _returns(returns, "exceedances"), np.asarray(var, dtype=float)
     return x < -(var if var.ndim == x.ndim else var[..., None])
-
-
-# --- What has not happened yet --------------------------------------------------------------
 
 
 class Scenarios(NamedTuple):
@@ -217,26 +177,25 @@ def pool_scenarios(reports, low, high):
     Scenarios(shocks (K, d), desk (K,), refused)
         Without repetitions, in the order sent.
     """
-    kept, desk, refused, seen, width = [], [], [], set(), None
     low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
     if not (low <= high).all():
         raise ValueError(f"pool_scenarios needs low <= high; got {low} and {high}")
-    for i, report in enumerate(reports):
-        shocks = np.asarray(report, dtype=float)
-        width = shocks.shape[-1] if width is None and shocks.ndim == 2 else width
-        if shocks.ndim != 2 or shocks.shape[-1] != width:
+    reports = [np.asarray(report, dtype=float) for report in reports]
+    first, refused = {}, []  # the desk that sent a possible scenario first
+    for i, shocks in enumerate(reports):
+        if shocks.ndim != 2 or shocks.shape[-1] != reports[0].shape[-1]:
             raise ValueError(
                 f"pool_scenarios needs scenarios of shape (k, d), d the same for all desks; "
                 f"desk {i} sent {shocks.shape}"
             )
         for shock in shocks + 0.0:  # -0.0 is 0.0
-            if not ((shock >= low) & (shock <= high)).all():
+            if ((shock >= low) & (shock <= high)).all():
+                first.setdefault(tuple(shock), i)
+            else:
                 refused.append((i, shock))
-            elif shock.tobytes() not in seen:
-                seen.add(shock.tobytes())
-                kept.append(shock)
-                desk.append(i)
-    return Scenarios(np.array(kept).reshape(-1, width or 0), np.array(desk, dtype=int), refused)
+    width = reports[0].shape[-1] if reports else 0
+    shocks = np.array(list(first), dtype=float).reshape(-1, width)
+    return Scenarios(shocks, np.array(list(first.values()), dtype=int), refused)
 
 
 def stress_losses(exposure, shocks):
@@ -254,21 +213,21 @@ def stress_losses(exposure, shocks):
     return -(exposure @ shocks.T)
 
 
-# --- Shared ---------------------------------------------------------------------------------
-
-
 def _tail_count(m, q):
     """ceil(q m), where 0.07 * 100 is 7 and not a little more; at least one."""
     return max(math.ceil(q * m * (1 - 1e-12)), 1)
 
 
-def _returns(values, caller, least=1):
-    x = np.asarray(values)
+def _share(q, caller):
+    return as_number(q, "q", caller, "in (0, 1)")
+
+
+def _returns(values, caller, shape="(..., m)"):
+    x, least = np.asarray(values), shape.count(",")
     if x.dtype.kind not in "fiu":
         raise TypeError(f"{caller} needs real returns; got an array of dtype {x.dtype}")
     if x.ndim < least or 0 in x.shape[-least:]:
-        wanted = "(..., m), m >= 1" if least == 1 else "(..., h, m), h >= 1 and m >= 1"
-        raise ValueError(f"{caller} needs returns of shape {wanted}; got {x.shape}")
+        raise ValueError(f"{caller} needs returns of shape {shape}, not empty; got {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError(f"{caller} needs finite returns; drop the days that are not known")
     return x.astype(float)

@@ -27,10 +27,10 @@ def steal_last(reports):
 
 WRONG = [
     (checks.middle, np.mean, "that is the mean"),
-    (checks.middle, lambda x: sorted(x)[len(x) // 2], "two in the middle, 2 and 3"),
-    (checks.middle, lambda x: sorted(x)[(len(x) - 1) // 2], "two in the middle, 2 and 3"),
+    (checks.middle, lambda x: sorted(x)[len(x) // 2], "two reports stand in the middle"),
+    (checks.middle, lambda x: sorted(x)[(len(x) - 1) // 2], "two reports stand in the middle"),
     (checks.middle, lambda x: 2.5, "one report is its own middle"),
     (checks.middle, lambda x: (x[(len(x) - 1) // 2] + x[len(x) // 2]) / 2, "sort"),
-    (checks.middle, lambda x: "2.5 or so", "One number is wanted"),
-    (checks.middle, steal_last, "changed the list"),
+    (checks.middle, lambda x: "2.5 or so", "One number, please"),
+    (checks.middle, steal_last, "changed what it was given"),
 ]

@@ -64,10 +64,14 @@ WRONG = [
         "the mean came to",
     ),
     (checks.steer_together, lambda h, t, f: np.tile(t, (f, 1)), "the mean came to"),
-    (checks.steer_together, spoil, "changed the honest rows"),
+    (checks.steer_together, spoil, "changed what it was given"),
     (checks.liars_survived, lambda rule, n: survived(rule, n) + 1, "the last it survives"),
     (checks.liars_survived, lambda rule, n: n // 2, "you found 5"),
     (checks.liars_survived, lambda rule, n: 0, "survives 4; you found 0"),
     (checks.liars_survived, survived_upward, "down as well as up"),
-    (checks.liars_survived, lambda rule, n: float(survived(rule, n)), "whole number; got 0.0"),
+    (
+        checks.liars_survived,
+        lambda rule, n: float(survived(rule, n)),
+        "whole number is wanted; got 0.0",
+    ),
 ]

@@ -67,13 +67,13 @@ RIGHT = [
 WRONG = [
     (influence, lambda r, h, y: 0.0, r"shape \(\), not \(3,\)"),
     (influence, lambda r, h, y: "flat", "One number for each"),
-    (influence, lambda r, h, y: [np.nan] * 3, "moves by"),
+    (influence, lambda r, h, y: [np.nan] * 3, "finite number is wanted; yours holds nan"),
     (influence, lambda r, h, y: [r(np.array([[*h, v]]).T).item() for v in y], "is the answer with"),
     (influence, lambda r, h, y: -np.array(influence_by_loop(r, h, y)), "the other way"),
     (influence, lambda r, h, y: 5 * np.array(influence_by_loop(r, h, y)), "5 times the move"),
     (influence, lambda r, h, y: 4 * np.array(influence_by_loop(r, h, y)), "4 times the move"),
     (influence, replacing, "took the place of an honest one"),
-    (influence, growing, "changed the honest reports"),
+    (influence, growing, "changed what it was given"),
     (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median of"),
     (careful, lambda r, f: None, "One number is wanted|for .* and f = 2"),
     (careful, lambda r, f: "2", r"for .* and f = 2"),
@@ -88,5 +88,5 @@ WRONG = [
     (careful, lambda r, f: trimmed(r, f, lower=0), "lower f by as many"),
     (careful, lambda r, f: trimmed(r, f, refuse=False), "raise a ValueError"),
     (careful, lambda r, f: trimmed(r, f) + (not np.isfinite(r[0])), "with .* and f = 3"),
-    (careful, spoiling, "changed the reports"),
+    (careful, spoiling, "changed what it was given"),
 ]

@@ -60,7 +60,7 @@ RIGHT = [
 WRONG = [
     (scores, lambda x, f: None, "One score for each client"),
     (scores, lambda x, f: 33.0, r"shape \(\), not \(7,\)"),
-    (scores, lambda x, f: np.full(len(x), np.nan), "the scores are"),
+    (scores, lambda x, f: np.full(len(x), np.nan), "finite number is wanted; yours holds nan"),
     (scores, guarded(lambda x, k: near(x, k, skip=0)), "no neighbor of its own"),
     (scores, guarded(lambda x, k: near(x, k + 1)), "one neighbor too many"),
     (scores, guarded(lambda x, k: near(x, len(x))), "sum over all others"),
@@ -70,7 +70,7 @@ WRONG = [
     (scores, guarded(lambda x, k: near(x, k) / k), "not the mean"),
     (scores, guarded(lambda x, k: near(x, len(x) - 1) - near(x, len(x) - 1 - k)), "farthest"),
     (scores, lambda x, f: near(x, len(x) - f - 2), "raise a ValueError"),
-    (scores, centring, "changed the updates"),
+    (scores, centring, "changed what it was given"),
     (best, lambda x, s, m: None, "One row of 3 numbers"),
     (best, lambda x, s, m: x[np.argsort(s)[:m]], r"shape \(3, 3\)"),
     (best, lambda x, s, m: np.full(x.shape[1], np.nan), "with m = 3 of 7 rows"),

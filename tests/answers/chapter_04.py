@@ -94,7 +94,7 @@ RIGHT = [
 
 WRONG = [
     (checks.trim, trim_by_sum, r"lie of 1e\+20 should give 1: slice"),
-    (checks.trim, trim_in_place, "changed the rows"),
+    (checks.trim, trim_in_place, "changed what it was given"),
     (checks.trim, trim_firms, "dropped whole firms"),
     (checks.trim, trim_zeroed, "divided by n"),
     (checks.trim, trim_negative, r"does \[-0:\] occur"),
@@ -110,14 +110,14 @@ WRONG = [
     (checks.count_from_share, lambda share, n: int(share * n), "round up, not down"),
     (checks.count_from_share, lambda share, n: round(share * n), "round up, not down"),
     (checks.count_from_share, lambda share, n: math.ceil(share * n), "that up adds a firm"),
-    (checks.count_from_share, lambda share, n: np.ceil(share * n), "whole number; got"),
+    (checks.count_from_share, lambda share, n: np.ceil(share * n), "whole number is wanted; got"),
     (checks.count_from_share, lambda share, n: int(share * n) + 1, "0.0 of 8 firms needs 0"),
     (
         checks.count_from_share,
         lambda share, n: math.ceil(share * n - 0.01) - (n == 200 and share == 0.3),
         "lost in rounding",
     ),
-    (checks.count_from_share, lambda share, n: True, "whole number; got True"),
+    (checks.count_from_share, lambda share, n: True, "whole number is wanted; got True"),
     (checks.worst_table, lambda n, f, b: blocks(n, f, b), "two lists"),
     (checks.worst_table, table(flat, blocks), "4 honest numbers"),
     (checks.worst_table, table(lambda n, f, b: np.ones(n - f), flat), "firms agree"),

@@ -101,7 +101,7 @@ def from_zero(x, center, radius):
 WRONG = [
     (checks.mix, lambda x, f: "rows", "6 rows of 3 numbers are wanted"),
     (checks.mix, lambda x, f: x[: len(x) - f], r"shape \(4, 3\), not \(6, 3\)"),
-    (checks.mix, lambda x, f: np.full(x.shape, np.nan), "holds NaN"),
+    (checks.mix, lambda x, f: np.full(x.shape, np.nan), "finite number is wanted"),
     (checks.mix, lambda x, f: x.mean(axis=0), "a new row for each client"),
     (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f), "sums; divide by n - f"),
     (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f) / len(x), "you divide by n;"),
@@ -111,8 +111,8 @@ WRONG = [
     (checks.mix, lambda x, f: nearest(x, 0, max(f, 1)), "the f nearest"),
     (checks.mix, lambda x, f: nearest(x, f, len(x)), "the farthest rows"),
     (checks.mix, lambda x, f: x.copy(), "as they were"),
-    (checks.mix, lambda x, f: mix_by_sorting(x, f) + 0.1, "the first row came to"),
-    (checks.mix, spoiled, "changed the updates"),
+    (checks.mix, lambda x, f: mix_by_sorting(x, f) + 0.1, r"is wanted at place \(0, 0\)"),
+    (checks.mix, spoiled, "changed what it was given"),
     (checks.clip_around, lambda x, v, r: [][0], "stopped with IndexError"),
     (checks.clip_around, lambda x, v, r: x, r"a center has 3 numbers"),
     (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) - v, "add the center"),
@@ -134,7 +134,7 @@ WRONG = [
     (checks.clip_around, lambda x, v, r: x.mean(axis=0), "nothing was clipped"),
     (checks.clip_around, careless_on_the_center, "has length 0"),
     (checks.clip_around, moved_center, "changed what it was given"),
-    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) + 1, "the center came to"),
+    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) + 1, "is wanted at place 0"),
     (
         checks.clip_around,
         lambda x, v, r: clip_by_maximum(x, v, r) if (x != v).any() else v * 0,

@@ -117,8 +117,8 @@ def second(table):
 
 WRONG = [
     (checks.mask_rows, lambda x, rng: [][0], "stopped with IndexError"),
-    (checks.mask_rows, lambda x, rng: None, r"yours has shape \(\)"),
-    (checks.mask_rows, lambda x, rng: [[1], [1, 2]], r"yours has shape \(\)"),
+    (checks.mask_rows, lambda x, rng: None, r"yours has shape (None|\(\))"),
+    (checks.mask_rows, lambda x, rng: [[1], [1, 2]], r"yours has shape (None|\(\))"),
     (checks.mask_rows, lambda x, rng: x[0], r"shape \(2, 50\) are wanted"),
     (checks.mask_rows, lambda x, rng: np.full(x.shape, np.nan), "Floats lose digits"),
     (checks.mask_rows, lambda x, rng: x + rng.normal(size=x.shape), "masked rows are integers"),
@@ -133,7 +133,7 @@ WRONG = [
     (checks.mask_rows, fixed_rng, "do not depend on the rng"),
     (checks.mask_rows, masked(lambda rng, d: rng.integers(1000, size=d)), "too small"),
     (checks.mask_rows, masked(full, in_couples), "cancel among themselves"),
-    (checks.mask_rows, spoiled, "changed the rows"),
+    (checks.mask_rows, spoiled, "changed what it was given"),
     (checks.least_worst_regret, lambda t: np.nan, "an integer, is wanted; got nan"),
     (checks.least_worst_regret, lambda t: regret(t).max(axis=1), "an integer, is wanted"),
     (checks.least_worst_regret, lambda t: 70, r"there are rows 0 .. 6; got 70"),
@@ -148,5 +148,5 @@ WRONG = [
     ),
     (checks.least_worst_regret, lambda t: regret(t).min(axis=1).argmax(), "take the worst"),
     (checks.least_worst_regret, second, "16.3 b"),
-    (checks.least_worst_regret, sorted_in_place, "changed the table"),
+    (checks.least_worst_regret, sorted_in_place, "changed what it was given"),
 ]

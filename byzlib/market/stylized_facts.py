@@ -1,4 +1,4 @@
-"""Measure what a simulated market must share with a real one."""
+"""Stylized facts of five-minute candles: what a simulated market must share with a real one."""
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,9 @@ def measure(candles):
     by_hour = [size[candles.index[1:].hour == k].mean() for k in range(24)]
     daily = r[: len(r) // 288 * 288].reshape(-1, 288).std(axis=1)
     log_v, log_ratio = np.log(v), np.diff(np.log(v))
-    r_acf, size_acf, v_acf = acf(r, 100), acf(size, 288), acf(log_v, 100)
+    r_acf, size_acf, v_acf = (
+        autocorrelation(x, lags) for x, lags in ((r, 100), (size, 288), (log_v, 100))
+    )
     out = {
         "return std, bp": 1e4 * r.std(),
         "Down share": shares[0],
@@ -91,7 +93,7 @@ def measure(candles):
         "open = previous close": np.mean(o[1:] == c[:-1]),
         "log-volume std": log_v.std(),
         "log volume-ratio std": log_ratio.std(),
-        "log volume-ratio acf 1": acf(log_ratio, 1)[1],
+        "log volume-ratio acf 1": autocorrelation(log_ratio, 1)[1],
         "rank corr volume, |r|": rank_correlation(v[1:], size),
         "rank corr volume, range": rank_correlation(v, (h - low) / o),
         "high = low": np.mean(h == low),
@@ -106,10 +108,10 @@ def measure(candles):
     return {name: float(value) for name, value in out.items()}
 
 
-def acf(x, lags):
+def autocorrelation(x, lags):
     """Autocorrelations of x at lags 0..lags, by FFT."""
     x = x - x.mean()
-    power = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
+    power = np.abs(np.fft.rfft(x, 1 << (len(x) + lags).bit_length())) ** 2  # no wrap-around
     covariance = np.fft.irfft(power)[: lags + 1]
     return covariance / covariance[0]
 

@@ -1,13 +1,13 @@
-"""The mechanics of simulated candles: random numbers in, prices and volumes on their grids out.
+"""The random process behind simulated candles: random numbers in, prices and volumes out.
 
 All arrays are (n,) or (n, k) with one row a five-minute candle. Calibrated to the statistics of
-public candles of Bybit's linear contracts, which `byzlib.market.facts` holds and measures.
+public candles of Bybit's linear contracts, which `byzlib.market.stylized_facts` holds and measures.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,19 @@ class Script:
     crash: np.ndarray  # 1 at the candle of a crash, else 0
 
 
+class Path(NamedTuple):
+    """What a symbol does on all venues: logarithmic prices and volumes, before any rounding."""
+
+    begin: np.ndarray  # (n,) first, last, highest and lowest log price
+    end: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    scale: np.ndarray  # (n,) standard deviation of the log return
+    after: np.ndarray  # (n, STEPS) log price at each step's end, less the first, over the scale
+    state: np.ndarray  # (n,) relative volatility, season and regime included
+    volume: np.ndarray  # (n,) log-volume beside what the range and the state explain
+
+
 def season(times):
     """Relative volatility by time of week, with mean square 1 over the week."""
     week = np.multiply.outer(_WEEKDAY, _HOUR)
@@ -89,8 +102,8 @@ def shocks(seed, source, n):
     }
 
 
-def mixed(symbol, market, own):
-    """Correlate a symbol's normal shocks with the market's; the rest stays its own."""
+def correlated(symbol, market, own):
+    """A symbol's shocks: normal ones mixed with the market's, so that symbols move together."""
     shares = _SHARED | {"path": symbol.shared}
     both = {k: np.sqrt(s) * market[k] + np.sqrt(1 - s) * own[k] for k, s in shares.items()}
     return own | both | {"tail": market["tail"]}
@@ -105,12 +118,15 @@ def venue_shocks(seed, venue, name, n):
     return _VENUE_NOISE * noise, size + _ar_sum(own, _VENUE_VOLUME)
 
 
-def candles(symbol, shocks, season, script=None, venue=None, trading=None):
-    """Columns open, high, low, close on the tick grid and volume on the lot grid.
+def trading(seed, symbol, source, n):
+    """Uniform numbers (n, STEPS) that say when a thin symbol trades; None for a liquid one."""
+    if np.isinf(symbol.trades):
+        return None
+    return stream(seed, source, "trades").random((n, STEPS))
 
-    `venue` is what `venue_shocks` returns; `trading` are uniform numbers (n, STEPS) that decide
-    in which steps a thin symbol trades.
-    """
+
+def path(symbol, shocks, season, script=None):
+    """The `Path` of a symbol, from its shocks as `correlated` returns them."""
     variance = sum(sd**2 for _, sd in _VOLATILITY)
     # Mean squares are 1: of exp(x - s2) for x ~ N(0, s2), of sqrt((k - 2) / chi-square(k)).
     state = season * np.exp(_ar_sum(shocks["volatility"], _VOLATILITY) - variance)
@@ -120,19 +136,20 @@ def candles(symbol, shocks, season, script=None, venue=None, trading=None):
     after = after if script is None else _directed(after, scale, symbol, script)
     end = np.log(symbol.price) + np.cumsum(scale * after[:, -1])
     begin = np.concatenate([[np.log(symbol.price)], end[:-1]])
-    if np.isinf(symbol.trades):
-        traded, last = np.ones(len(end), dtype=bool), end
-        high, low = _extremes(after, shocks)
-        high, low = begin + scale * high, begin + scale * low
-    else:
-        rate = symbol.trades / STEPS * np.sqrt(state)
-        traded, *seen = _glimpses(after, trading < -np.expm1(-rate)[:, None])
-        last, high, low = (begin + scale * x for x in seen)
+    high, low = (begin + scale * x for x in _extremes(after, shocks))
+    surge = _SURGE[1] * np.maximum(shocks["surge"] - _SURGE[0], 0)
+    volume = symbol.volume_spread * (_ar_sum(shocks["volume"], _VOLUME) + surge)
+    return Path(begin, end, high, low, scale, after, state, volume)
+
+
+def candles(symbol, path, venue=None, trading=None):
+    """Columns open, high, low, close on the tick grid and volume on the lot grid.
+
+    `venue` is what `venue_shocks` returns, `trading` what `trading` does.
+    """
+    traded, *seen = _seen(symbol, path, trading)
     noise, size = (np.zeros((3, 1)), 0.0) if venue is None else venue
-    tick = (
-        np.rint(np.exp(x) * symbol.ticks) for x in symbol.volatility * noise + [last, high, low]
-    )
-    close, high, low = tick
+    close, high, low = (np.rint(np.exp(x) * symbol.ticks) for x in symbol.volatility * noise + seen)
     first = np.rint(symbol.price * symbol.ticks)
     close = _carried(close, traded, first)
     open_ = np.concatenate([[first], close[:-1]])
@@ -140,9 +157,8 @@ def candles(symbol, shocks, season, script=None, venue=None, trading=None):
     high = np.maximum(high, np.maximum(open_, close))
     low = np.minimum(low, np.minimum(open_, close))
     activity = (high - low + 0.5) / open_ / symbol.volatility
-    surge = _SURGE[1] * np.maximum(shocks["surge"] - _SURGE[0], 0)
-    own = symbol.volume_spread * (_ar_sum(shocks["volume"], _VOLUME) + surge) + size
-    volume = symbol.volume * activity**_RANGE_POWER * state**_STATE_POWER * np.exp(own)
+    explained = symbol.volume * activity**_RANGE_POWER * path.state**_STATE_POWER
+    volume = explained * np.exp(path.volume + size)
     lots = np.where(traded, np.maximum(np.rint(volume * symbol.lots), 1), 0)
     prices = [x / symbol.ticks for x in (open_, high, low, close)]
     return *prices, lots / symbol.lots
@@ -160,9 +176,9 @@ def _ar_sum(shocks, parts):
 
 def _recursion(coefficient, pushes, before=0.0):
     """x[t] = coefficient x[t-1] + pushes[t], with x[-1] = before; (n,) to (n,)."""
-    coefficient = float(coefficient)
-    path = accumulate(pushes.tolist(), lambda x, push: coefficient * x + push, initial=before)
-    return np.fromiter(path, float, len(pushes) + 1)[1:]
+    # In plain floats: a compiled filter may fuse product and sum, and the last bit with them.
+    coefficient, x = float(coefficient), float(before)
+    return np.array([x := coefficient * x + push for push in pushes.tolist()])
 
 
 def _directed(after, scale, symbol, script):
@@ -199,13 +215,18 @@ def _extremes(after, shocks):
     return high.max(axis=1), low.min(axis=1)
 
 
-def _glimpses(after, trades):
-    """Whether a candle trades at all; last, highest and lowest price of the steps that do."""
-    traded = trades.any(axis=1)
+def _seen(symbol, path, trading):
+    """Which candles trade, (n,); and the last, highest and lowest log price at which they do."""
+    if np.isinf(symbol.trades):
+        return np.ones(len(path.end), dtype=bool), path.end, path.high, path.low
+    after = path.after
+    rate = symbol.trades / STEPS * np.sqrt(path.state)
+    trades = trading < -np.expm1(-rate)[:, None]
     latest = STEPS - 1 - trades[:, ::-1].argmax(axis=1)
     last = np.take_along_axis(after, latest[:, None], axis=1)[:, 0]
     high = np.where(trades, after, -np.inf).max(axis=1)
-    return traded, last, high, np.where(trades, after, np.inf).min(axis=1)
+    low = np.where(trades, after, np.inf).min(axis=1)
+    return trades.any(axis=1), *(path.begin + path.scale * x for x in (last, high, low))
 
 
 def _carried(close, traded, first):
