@@ -6,6 +6,8 @@ of range ValueError, in one sentence. Constants marked *proved* follow from the 
 or from an instance that attains them; those marked *published* are taken from the paper named.
 """
 
+import functools
+import inspect
 import operator
 
 import numpy as np
@@ -89,6 +91,22 @@ def as_generator(rng, caller):
     if seed < 0:
         raise ValueError(f"{caller} needs rng >= 0 or a Generator; got rng = {seed}")
     return np.random.default_rng(seed)
+
+
+def free_parameters(function):
+    """Names of the parameters of a function that `functools.partial` has not bound."""
+    try:
+        names = set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return set()
+    while True:
+        if isinstance(function, functools.partial):
+            names -= set(function.keywords)
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            return names
 
 
 def measured_kappa(result, updates, honest):

@@ -18,7 +18,6 @@ from byzlib.aggregators import krum, mean, median, trimmed_mean
 from byzlib.attacks import (
     ATTACKS,
     a_little_is_enough,
-    alternating,
     constant,
     during,
     fang,
@@ -26,14 +25,12 @@ from byzlib.attacks import (
     inner_product_manipulation,
     local_sign_flip,
     mimic,
-    mimic_victim,
     min_max,
     min_sum,
     model_replacement,
     non_finite,
     sign_flip,
     stale,
-    with_own_knowledge,
     zero,
 )
 from byzlib.attacks._contract import attack as attack_of
@@ -41,24 +38,21 @@ from byzlib.attacks._contract import attack as attack_of
 HONEST = np.random.default_rng(7).standard_normal((3, 7, 4)) + 0.3
 OWN = np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3
 DIRECTIONS = ("std", "unit", "sign")
+DRAWING = ("Gaussian noise", "Fang")
 
-# Every attack with what it needs to be called, on its own or in a table.
+# Every attack with what it needs to be called.
 OWN_ATTACKS = {
     "local sign flip": local_sign_flip,
     "model replacement": model_replacement,
     "model replacement, target": partial(model_replacement, target=[1.0, 2, 3, 4], boost=5),
     "stale": stale,
-    "own ALIE": with_own_knowledge(partial(a_little_is_enough, z=1.0)),
-    "own Fang": with_own_knowledge(fang),
-    "own Fang, Krum": with_own_knowledge(partial(fang, against="Krum")),
-    "own, at peace": partial(during(sign_flip, 5, 9), round=2),
+    "at peace": partial(during(sign_flip, 5, 9), round=2),
 }
 EVERY = {
     **ATTACKS,
     "Fang, Krum": partial(fang, against="Krum"),
     **{f"min-max {p}": partial(min_max, direction=p) for p in DIRECTIONS},
     **{f"min-sum {p}": partial(min_sum, direction=p) for p in DIRECTIONS},
-    "scheduled": partial(alternating([zero, sign_flip], 2), round=3),
     **{name: partial(attack, own=OWN) for name, attack in OWN_ATTACKS.items()},
 }
 
@@ -69,40 +63,41 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_shape_type_and_nothing_aliased(name):
     for dtype in (np.float32, np.float64):
-        honest = HONEST.astype(dtype)
+        honest, own = HONEST.astype(dtype), OWN.copy()
         before = honest.copy()
         lies = EVERY[name](honest, 2, 1)
         assert lies.shape == (3, 2, 4) and lies.dtype == dtype
         lies += 1
         np.testing.assert_array_equal(honest, before)
-    np.testing.assert_array_equal(OWN, np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3)
+        np.testing.assert_array_equal(OWN, own)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_stacked_trials_are_trials(name):
-    """Without noise, a stack of crowds is attacked as each crowd alone."""
-    if name in ("Gaussian noise", "Fang", "own Fang", "own Fang, Krum"):
-        pytest.skip("draws random numbers, which fall otherwise in a stack")
-    stacked = EVERY[name](HONEST, 2, 1)
+    """A stack of crowds is attacked as each crowd alone, each with a generator of its own."""
+    rngs = [(np.random.default_rng([seed, 5]) for seed in range(3)) for _ in range(2)]
+    rng, alone = map(tuple, rngs)
+    stacked = EVERY[name](HONEST, 2, rng if name in DRAWING else 1)
     for t in range(3):
         attack = EVERY[name]
         if name in OWN_ATTACKS:
             attack = partial(OWN_ATTACKS[name], own=OWN[t])
-        np.testing.assert_allclose(attack(HONEST[t], 2, 1), stacked[t], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            attack(HONEST[t], 2, alone[t]), stacked[t], rtol=1e-12, atol=1e-12
+        )
 
 
-@pytest.mark.parametrize("name", [*ATTACKS, "Fang, Krum"])
+@pytest.mark.parametrize("name", [*ATTACKS, *OWN_ATTACKS, "Fang, Krum"])
 def test_no_liar_no_lie(name):
+    attack = OWN_ATTACKS.get(name) or EVERY[name]
+    if name == "at peace":
+        attack = partial(attack, own=OWN[:, :0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert EVERY[name](HONEST, 0, 1).shape == (3, 0, 4)
-        assert EVERY[name](np.ones((0, 7, 4)), 2, 1).shape == (0, 2, 4)
-        assert EVERY[name](np.ones((1, 1)), 0, 1).shape == (0, 1)
-
-
-@pytest.mark.parametrize("name", OWN_ATTACKS)
-def test_no_liar_no_own_rows(name):
-    assert OWN_ATTACKS[name](HONEST, 0, 1).shape == (3, 0, 4)
+        assert attack(HONEST, 0, 1).shape == (3, 0, 4)
+        if name in ATTACKS:
+            assert attack(np.ones((0, 7, 4)), 2, 1).shape == (0, 2, 4)
+            assert attack(np.ones((1, 1)), 0, 1).shape == (0, 1)
 
 
 @pytest.mark.parametrize("name", [*OWN_ATTACKS, "zero", "Gaussian noise", "constant", "non-finite"])
@@ -123,29 +118,19 @@ def test_the_check_of_knowledge_can_fail():
 
 def test_every_attack_says_what_it_must_know():
     knowledge = {
-        "none": {"gaussian_noise", "constant", "zero", "non_finite"},
-        "own": {"local_sign_flip", "model_replacement", "stale"},
+        "none": {gaussian_noise, constant, zero, non_finite},
+        "own": {local_sign_flip, model_replacement, stale, during(zero, 2)},
         "omniscient": {
-            "sign_flip", "inner_product_manipulation", "a_little_is_enough", "min_max", "min_sum",
-            "mimic", "fang",
+            sign_flip, inner_product_manipulation, a_little_is_enough, min_max, min_sum, mimic,
+            fang, attacks.adaptive(mean), during(partial(sign_flip, scale=2.0), 2),
         },
     }  # fmt: skip
-    for level, names in knowledge.items():
-        for name in names:
-            attack = getattr(attacks, name)
-            assert attack.knowledge == level
-            assert attack.needs_own is (level == "own")
-            assert attack.needs_history is (name == "stale") and attack.needs_round is False
+    for level, those in knowledge.items():
+        assert all(attack.knowledge == level for attack in those)
     for attack in ATTACKS.values():
-        assert attack.knowledge in knowledge
-        assert not (attack.needs_own or attack.needs_round or attack.needs_history)
-        pickle.loads(pickle.dumps(attack))(HONEST, 1, 1)
-    assert attack_of("omniscient")(lambda honest, f, rng: 0).knowledge == "omniscient"
-
-
-@pytest.mark.parametrize("name", attacks.__all__)
-def test_all_that_is_promised_is_there_and_described(name):
-    assert getattr(attacks, name).__doc__
+        assert attack.knowledge in ("none", "omniscient")
+        copy = pickle.loads(pickle.dumps(attack))  # as the workers of a grid get it
+        np.testing.assert_array_equal(copy(HONEST, 1, 1), attack(HONEST, 1, 1))
 
 
 # What each of them sends
@@ -167,17 +152,10 @@ def test_sign_flip_only_rescales_the_mean(scale):
     np.testing.assert_allclose(mean(everyone), expected, atol=1e-15)
 
 
-def test_inner_product_manipulation_is_a_quiet_sign_flip():
-    lies = inner_product_manipulation(HONEST, 2, epsilon=0.4)
-    np.testing.assert_array_equal(lies, sign_flip(HONEST, 2, scale=0.4))
-
-
 def test_gaussian_noise():
     lies = gaussian_noise(HONEST, 2, rng=5, scale=3.0)
     np.testing.assert_array_equal(lies, 3 * np.random.default_rng(5).standard_normal((3, 2, 4)))
-    many = gaussian_noise(np.zeros((1, 1000)), 200, rng=5, scale=3.0)
-    assert abs(many.std() - 3) < 0.02 and abs(many.mean()) < 0.02
-    assert len(np.unique(many[:, 0])) == 200  # each liar draws its own
+    assert len(np.unique(lies)) == lies.size  # each liar draws its own
     assert (gaussian_noise(HONEST, 2, rng=5, scale=0.0) == 0).all()
 
 
@@ -188,6 +166,9 @@ def test_simple_vectors():
     assert np.isnan(non_finite(HONEST, 2)).all()
     assert (non_finite(np.float32(HONEST), 2, value=-np.inf) == -np.inf).all()
     np.testing.assert_array_equal(local_sign_flip(HONEST, 2, own=OWN, scale=3), -3 * OWN)
+    np.testing.assert_array_equal(
+        inner_product_manipulation(HONEST, 2, epsilon=0.4), sign_flip(HONEST, 2, scale=0.4)
+    )
 
 
 def test_a_little_is_enough():
@@ -196,10 +177,6 @@ def test_a_little_is_enough():
         columns = HONEST[t].T
         expected = [sum(c) / 7 - 1.5 * math.sqrt(sum((c - sum(c) / 7) ** 2) / 7) for c in columns]
         np.testing.assert_allclose(lies[t], [expected, expected], rtol=1e-13)
-    up = a_little_is_enough(HONEST, 2, z=-1.5)
-    np.testing.assert_allclose(
-        up + lies, np.broadcast_to(2 * HONEST.mean(1, keepdims=True), up.shape)
-    )
 
 
 @pytest.mark.parametrize("n, f", [(10, 3), (10, 4), (25, 5), (50, 12), (50, 24), (51, 24)])
@@ -217,15 +194,6 @@ def test_a_shift_that_is_not_positive_is_told(f):
         lies = a_little_is_enough(honest, f)
     assert told[0].filename == __file__
     np.testing.assert_allclose(lies[0], honest.mean(axis=0))
-
-
-def test_liars_of_partial_knowledge_guess_from_their_own_rows():
-    attack = with_own_knowledge(partial(a_little_is_enough, z=0.7))
-    assert attack.knowledge == "own" and attack.needs_own
-    expected = OWN.mean(1, keepdims=True) - 0.7 * OWN.std(1, keepdims=True)
-    np.testing.assert_allclose(attack(HONEST, 2, own=OWN), np.broadcast_to(expected, OWN.shape))
-    with pytest.raises(TypeError, match="pass own, of shape"):
-        attack(HONEST, 2)
 
 
 def far_enough(honest, lie, name):
@@ -284,22 +252,6 @@ def test_mimic_copies_the_client_farthest_along_the_first_principal_direction():
     np.testing.assert_array_equal(mimic(HONEST, 1, victim=[1, 0, 6])[2, 0], HONEST[2, 6])
 
 
-def test_a_warm_up_finds_the_client_that_differs_for_long():
-    """Single rounds point anywhere; the one client with a bias of its own shows in their sum."""
-    rng = np.random.default_rng(3)
-    warm_up = rng.standard_normal((20, 8, 5))
-    warm_up[:, 6] += 2 * np.array([1, -1, 1, 0, 0])
-    warm_up[0, 2] += 6 * np.array([1, -1, 1, 0, 0])  # loud, but once
-    assert mimic_victim(warm_up) == 6 and mimic_victim(warm_up[:1]) == 2
-    rows = (warm_up - warm_up.mean(axis=(0, 1))).reshape(-1, 5)
-    z = np.linalg.svd(rows)[2][0]
-    sums = np.abs((rows @ z).reshape(20, 8).sum(axis=0))
-    assert sums.argmax() == 6
-    assert mimic_victim(np.stack([warm_up, warm_up[:, ::-1]])).tolist() == [6, 1]
-    np.testing.assert_array_equal(mimic(HONEST, 1), mimic(HONEST, 1, victim=mimic_victim(
-        HONEST[:, None])))  # fmt: skip
-
-
 def test_fang_goes_just_beyond_the_honest_values_against_the_trend():
     honest = np.array([[1.0, -4, 2, -1], [2.0, -2, -1, -9], [3.0, -3, 5, 4]])
     lies = fang(honest, 400, rng=1)  # means 2, -3, 2, -2
@@ -307,18 +259,13 @@ def test_fang_goes_just_beyond_the_honest_values_against_the_trend():
         low, high = min(near, far), max(near, far)
         assert low <= lies[:, j].min() < low + 0.05 * (high - low)
         assert high - 0.05 * (high - low) < lies[:, j].max() <= high
-    own = np.float64([[3, -1], [1, -3]])  # mean 2, -2; sigma 1
-    drawn = fang(np.full((9, 2), np.nan), 2, rng=1, own=own)
-    assert ((drawn[:, 0] <= -1) & (drawn[:, 0] >= -2)).all()
-    assert ((drawn[:, 1] >= 1) & (drawn[:, 1] <= 2)).all()
 
 
 def test_fang_deceives_krum_and_no_step_twice_as_long_would():
     rng = np.random.default_rng(4)
     for honest in rng.standard_normal((20, 7, 30)) + rng.uniform(0, 0.7, (20, 1, 1)):
         lies = fang(honest, 3, against="Krum")
-        chosen = krum(np.concatenate([honest, lies]), 3)
-        np.testing.assert_array_equal(chosen, lies[0])
+        np.testing.assert_array_equal(krum(np.concatenate([honest, lies]), 3), lies[0])
         longer = krum(np.concatenate([honest, 2 * lies]), 3)
         assert not np.array_equal(longer, 2 * lies[0])
         np.testing.assert_array_equal(np.sign(lies[0]), -np.sign(honest.mean(axis=0)))
@@ -341,6 +288,17 @@ def test_stale_answers():
         sent = stale(HONEST, 2, own=OWN, history=history, delay=delay)
         np.testing.assert_array_equal(sent, OWN + then)
     np.testing.assert_array_equal(stale(HONEST, 2, own=OWN, delay=3), OWN)
+
+
+def test_during():
+    attack = during(partial(sign_flip, scale=2.0), start=3, stop=5)
+    for t in range(1, 8):
+        expected = sign_flip(HONEST, 2, scale=2) if t in (3, 4) else OWN
+        np.testing.assert_array_equal(attack(HONEST, 2, 1, round=t, own=OWN), expected)
+    forever = during(zero, 2)
+    assert [bool(forever(HONEST, 2, round=t, own=OWN).any()) for t in (1, 2, 99)] == [1, 0, 0]
+    late = during(stale, 2)
+    assert (late(HONEST, 2, round=2, own=OWN, history=[OWN + 1]) == OWN + 1).all()
 
 
 # What other libraries send
@@ -382,34 +340,6 @@ def test_other_libraries_send_the_same(vector):
         # Their searches stop at 1e-5 in the size, of unit, std or sign vectors.
         tolerance = 1e-4 if vector["rule"].startswith("min_") else 1e-8
         np.testing.assert_allclose(as_in(vector, rows)[0], theirs, rtol=0, atol=tolerance)
-
-
-# Attacks in time
-
-
-def test_during():
-    attack = during(partial(sign_flip, scale=2.0), start=3, stop=5)
-    assert attack.needs_round and attack.needs_own and attack.knowledge == "omniscient"
-    for t in range(1, 8):
-        expected = sign_flip(HONEST, 2, scale=2) if t in (3, 4) else OWN
-        np.testing.assert_array_equal(attack(HONEST, 2, 1, round=t, own=OWN), expected)
-    forever = during(zero, 2)
-    assert forever.knowledge == "own" and alternating([zero]).knowledge == "none"
-    assert [bool(forever(HONEST, 2, round=t, own=OWN).any()) for t in (1, 2, 99)] == [1, 0, 0]
-    with pytest.raises(TypeError, match="pass own"):
-        forever(HONEST, 2, round=1)
-
-
-def test_alternating():
-    attack = alternating([zero, constant, None], period=2)
-    sent = [attack(HONEST, 2, round=t, own=OWN)[0, 0, 0] for t in range(1, 9)]
-    assert sent == [0, 0, 100, 100, OWN[0, 0, 0], OWN[0, 0, 0], 0, 0]
-    assert attack.needs_own and not alternating([zero, sign_flip]).needs_own
-    inner = alternating([during(zero, 2, 3), stale])
-    assert inner.needs_history and inner.needs_own and inner.knowledge == "own"
-    given = {"own": OWN, "history": [OWN + 1]}
-    assert (inner(HONEST, 2, round=2, **given) == OWN + 1).all()
-    assert (inner(HONEST, 2, round=3, **given) == OWN).all()
 
 
 # Symmetries, for all crowds
@@ -467,54 +397,45 @@ def test_the_axes_do_not_matter(name, honest, seed):
 ILLEGAL = [
     (lambda: sign_flip(HONEST, -1), ValueError, "sign_flip needs f >= 0; got f = -1"),
     (lambda: sign_flip(HONEST, 1.5), TypeError, "integer f; got 1.5"),
-    (lambda: sign_flip(HONEST, True), TypeError, "integer f; got True"),
-    (lambda: sign_flip(HONEST, 1, scale=np.nan), ValueError, "finite scale; got nan"),
+    (lambda: sign_flip(HONEST, 1, scale=np.nan), ValueError, "scale finite; got scale = nan"),
     (lambda: sign_flip(HONEST, 1, scale="x"), TypeError, "number scale; got 'x'"),
     (lambda: sign_flip([1.0, 2.0], 1), ValueError, r"shape \(..., n, d\)"),
-    (lambda: sign_flip([[1.0], [2.0, 3.0]], 1), ValueError, "different lengths"),
-    (lambda: zero([["a"]], 1), TypeError, "real numbers"),
-    (lambda: gaussian_noise(HONEST, 1, 0, scale=-1), ValueError, "scale >= 0; got -1"),
+    (lambda: sign_flip(HONEST, 1, loud=2), TypeError, "loud"),
+    (lambda: gaussian_noise(HONEST, 1, 0, scale=-1), ValueError, "scale >= 0; got scale = -1"),
     (lambda: gaussian_noise(HONEST, 1), TypeError, "draws random numbers: pass rng"),
-    (lambda: gaussian_noise(HONEST, 1, "x"), TypeError, "integer rng; got 'x'"),
+    (lambda: gaussian_noise(HONEST, 1, (1, 2)), ValueError, "a generator a trial, 3; got 2"),
     (lambda: constant(HONEST, 1, value=[1, 2]), ValueError, "one value or d = 4; got"),
     (lambda: constant(HONEST, 1, value=np.inf), ValueError, "finite values"),
     (lambda: constant(HONEST, 1, value="a"), TypeError, "real value"),
     (lambda: non_finite(HONEST, 1, value=3), ValueError, "nan, inf or -inf; got 3"),
     (lambda: inner_product_manipulation(HONEST, 1, epsilon=0), ValueError, "epsilon > 0"),
-    (lambda: inner_product_manipulation(HONEST, 1, epsilon=np.inf), ValueError, "finite epsilon"),
     (lambda: a_little_is_enough(HONEST, 7), ValueError, "n > 2f, or a z; got n = 14, f = 7"),
-    (lambda: a_little_is_enough(HONEST, 1, z=np.inf), ValueError, "finite z"),
+    (lambda: a_little_is_enough(HONEST, 1, z=np.inf), ValueError, "z finite"),
     (lambda: min_max(HONEST, 1, direction="down"), ValueError, "std, unit and sign; got 'down'"),
     (lambda: min_sum(HONEST, 1, direction=2), ValueError, "std, unit and sign; got 2"),
     (lambda: mimic(HONEST, 1, victim=7), ValueError, "0 <= victim < h = 7; got 7"),
     (lambda: mimic(HONEST, 1, victim=0.5), TypeError, "integer victim"),
     (lambda: mimic(HONEST, 1, victim=[0, 1]), ValueError, "one victim or"),
-    (lambda: mimic_victim(HONEST[0]), ValueError, "rounds, h, d"),
-    (lambda: mimic_victim([[["a"]]]), TypeError, "real numbers"),
     (lambda: fang(HONEST, 1, 1, against="mean"), ValueError, "got against = 'mean'"),
     (lambda: fang(HONEST, 1, 1, b=1), ValueError, "b > 1; got b = 1"),
     (lambda: fang(HONEST, 1), TypeError, "pass rng"),
     (lambda: fang(HONEST, 6, against="Krum"), ValueError, "2f [+] 3; got n = 13, f = 6"),
-    (lambda: fang(HONEST, 2, 1, own=HONEST), ValueError, r"own rows of shape \(3, 2, 4\)"),
     (lambda: local_sign_flip(HONEST, 2), TypeError, "pass own"),
-    (lambda: local_sign_flip(HONEST, 2, own=OWN[0]), ValueError, "own rows of shape"),
+    (lambda: local_sign_flip(HONEST, 2, own=OWN[0]), ValueError, "own of shape"),
     (lambda: local_sign_flip(HONEST, 2, own=OWN.astype(str)), TypeError, "real numbers in own"),
-    (lambda: model_replacement(HONEST, 2), TypeError, "target, or own"),
+    (lambda: model_replacement(HONEST, 2), TypeError, "pass own"),
     (lambda: model_replacement(HONEST, 2, target=[1.0]), ValueError, "target of shape"),
-    (lambda: model_replacement(HONEST, 2, target="up"), TypeError, "real target"),
-    (lambda: model_replacement(HONEST, 2, own=OWN, boost=np.nan), ValueError, "finite boost"),
+    (lambda: model_replacement(HONEST, 2, target="up"), TypeError, "real numbers in target"),
+    (lambda: model_replacement(HONEST, 2, own=OWN, boost=np.nan), ValueError, "boost finite"),
     (lambda: stale(HONEST, 2), TypeError, "pass own"),
-    (lambda: stale(HONEST, 2, own=OWN, delay=0), ValueError, "delay >= 1; got 0"),
+    (lambda: stale(HONEST, 2, own=OWN, delay=0), ValueError, "delay >= 1; got delay = 0"),
     (lambda: stale(HONEST, 2, own=OWN, delay=1.5), TypeError, "integer delay"),
-    (lambda: stale(HONEST, 2, own=OWN, history=[OWN[0]]), ValueError, "history of arrays"),
+    (lambda: stale(HONEST, 2, own=OWN, history=[OWN[0]]), ValueError, "history of shape"),
     (lambda: during(zero, 0), ValueError, "start >= 1; got start = 0"),
-    (lambda: during(zero, 3, 3), ValueError, "start < stop; got 3 and 3"),
-    (lambda: during(zero, 1.5), TypeError, "integer start"),
+    (lambda: during(zero, 3, 3), ValueError, "stop >= 4; got stop = 3"),
+    (lambda: during(zero, 2)(HONEST, 2, round=1), TypeError, "pass own"),
     (lambda: during(zero, 1)(HONEST, 2, own=OWN), TypeError, "round"),
     (lambda: during(zero, 1)(HONEST, 2, round=0), ValueError, "round >= 1"),
-    (lambda: alternating([]), ValueError, "at least one attack"),
-    (lambda: alternating([zero], 0), ValueError, "period >= 1"),
-    (lambda: sign_flip(HONEST, 1, loud=2), TypeError, "loud"),
 ]
 
 
@@ -574,23 +495,3 @@ def test_ipm_turns_the_low_signals_of_the_median_round(n, f, epsilon):
     np.testing.assert_allclose(answers, np.maximum(signals - q, -epsilon * signals), atol=0.02)
     clear = np.abs(signals - q) > 0.03
     np.testing.assert_array_equal(np.sign(answers)[clear], np.sign(signals - q)[clear])
-
-
-@pytest.mark.parametrize("n, f", [(10, 1), (10, 3), (25, 5)])
-def test_descent_by_the_mean_is_indifferent_to_a_sign_flip_below_the_border(n, f):
-    """Quadratic losses: below (n - f) / f the same optimum, only later; above, away from it."""
-    border = theory.sign_flip_border(n, f)
-    centres = np.random.default_rng(n).standard_normal((n - f, 5)) + 3
-
-    def distance(scale, rounds=400):
-        theta = np.zeros(5)
-        for _ in range(rounds):
-            honest = theta - centres
-            lies = sign_flip(honest, f, scale=scale)
-            theta = theta - 0.5 * mean(np.concatenate([honest, lies]))
-        return np.linalg.norm(theta - centres.mean(axis=0))
-
-    start = np.linalg.norm(centres.mean(axis=0))
-    assert distance(0.8 * border) < 1e-6 * start
-    assert distance(border) == pytest.approx(start)
-    assert distance(1.2 * border) > 1e3 * start

@@ -123,7 +123,7 @@ def test_overclaiming():
         (lambda: split_dirichlet(X, y, 290, 0.01, 1, 5), ValueError, "raise alpha or lower n"),
         (lambda: split_by(X, y, [1, 2]), ValueError, "one key a sample"),
         (lambda: Client(X, y[:3]), ValueError, "needs X of shape"),
-        (lambda: Client(X, y, claims=0), ValueError, "claims >= 1; got 0"),
+        (lambda: Client(X, y, claims=0), ValueError, "claims >= 1; got claims = 0"),
         (lambda: Client(X, y, claims=1.5), TypeError, "integer claims"),
         (lambda: overclaim([Client(X, y)], [1]), ValueError, r"clients 0 .. 0; got \[1\]"),
         (

@@ -1,5 +1,27 @@
-"""attacks"""
+"""The lies: what Byzantine clients may send, and what they may train on.
 
+simple           noise, constants, turned and scaled averages, old answers; `during`, for a time
+optimized        as far out as the honest spread, one honest client, or one rule allows
+worst_case       a search for the lies that move a given rule most
+data_poisoning   labels, samples and candles under a false name
+
+Model poisoning takes the honest updates (..., h, d) and returns the f lies (..., f, d) in the same
+floating type; leading axes are independent trials, f = 0 gives an empty array, and nothing is
+modified or aliased. An update is what the server averages and then subtracts from the model, so
+that a lie that points against the honest mean takes the model uphill.
+
+Each attack says in `.knowledge` what a liar must know: "none", its "own" update, or all of them
+("omniscient"); the first two never see the others' rows. Some take keywords that a training loop
+passes to whoever has them: own (..., f, d), what the liars would have sent had they answered
+honestly from their own data; history, the list of `own` of the rounds before, the latest last;
+round, counted from 1. What draws random numbers takes rng, a Generator or an int, or for a stack a
+tuple of Generators, one for each trial of the first axis.
+
+Data poisoning takes a client's samples or candles and returns poisoned ones; the client then trains
+honestly on them.
+"""
+
+from byzlib.attacks._contract import preset
 from byzlib.attacks.data_poisoning import (
     backdoor,
     label_flip,
@@ -8,28 +30,11 @@ from byzlib.attacks.data_poisoning import (
     targeted_label_flip,
     wash_trading,
 )
-from byzlib.attacks.optimized import (
-    centered,
-    fang,
-    mimic,
-    mimic_victim,
-    min_max,
-    min_sum,
-)
-from byzlib.attacks.schedules import (
-    alternating,
-    during,
-    with_own_knowledge,
-)
-from byzlib.attacks.search import (
-    WorstCase,
-    against,
-    worst_case,
-)
+from byzlib.attacks.optimized import fang, mimic, min_max, min_sum
 from byzlib.attacks.simple import (
-    ATTACKS,
     a_little_is_enough,
     constant,
+    during,
     gaussian_noise,
     inner_product_manipulation,
     local_sign_flip,
@@ -39,35 +44,26 @@ from byzlib.attacks.simple import (
     stale,
     zero,
 )
+from byzlib.attacks.worst_case import WorstCase, adaptive, worst_case
 
 __all__ = [
-    "ATTACKS",
-    "WorstCase",
-    "a_little_is_enough",
-    "against",
-    "alternating",
-    "backdoor",
-    "centered",
-    "constant",
-    "during",
-    "fang",
-    "gaussian_noise",
-    "inner_product_manipulation",
-    "label_flip",
-    "local_sign_flip",
-    "mimic",
-    "mimic_victim",
-    "min_max",
-    "min_sum",
-    "model_replacement",
-    "non_finite",
-    "shooting_star",
-    "sign_flip",
-    "spoofed_book",
-    "stale",
-    "targeted_label_flip",
-    "wash_trading",
-    "with_own_knowledge",
-    "worst_case",
-    "zero",
-]
+    "ATTACKS", "WorstCase", "a_little_is_enough", "adaptive", "backdoor", "constant", "during",
+    "fang", "gaussian_noise", "inner_product_manipulation", "label_flip", "local_sign_flip",
+    "mimic", "min_max", "min_sum", "model_replacement", "non_finite", "shooting_star", "sign_flip",
+    "spoofed_book", "stale", "targeted_label_flip", "wash_trading", "worst_case", "zero",
+]  # fmt: skip
+
+ATTACKS = {
+    "zero": zero,
+    "Gaussian noise": preset(gaussian_noise, scale=10.0),
+    "constant": constant,
+    "non-finite": non_finite,
+    "sign flip": sign_flip,
+    "loud sign flip": preset(sign_flip, scale=10.0),
+    "inner product": inner_product_manipulation,
+    "a little is enough": preset(a_little_is_enough, z=1.0),
+    "min-max": min_max,
+    "min-sum": min_sum,
+    "mimic": mimic,
+    "Fang": fang,
+}

@@ -1,21 +1,20 @@
 """What every attack promises about its input and its output, written once.
 
-A body computes in float64 from what its knowledge allows it to see; the decorator here checks the
-arguments, hides the rows that a liar cannot know, and gives the lies their shape and type.
+The body of an attack is a formula over finite float64 rows `honest` (..., h, d). The decorator
+checks the arguments, hides the rows that a liar cannot know, and gives the answer its shape and
+type.
 """
 
 import functools
-import inspect
 
 import numpy as np
 
-from byzlib.theory import as_count, as_updates
+from byzlib.theory import as_count, as_generator, as_updates
 
 KNOWLEDGE = ("none", "own", "omniscient")
-_WISHES = ("own", "history", "round")
 
 
-def attack(knowledge, needs=()):
+def attack(knowledge):
     """Make an attack of a function `body(honest, f, rng, **parameters)`.
 
     Parameters
@@ -23,23 +22,22 @@ def attack(knowledge, needs=()):
     knowledge : {"none", "own", "omniscient"}
         What a liar must know. Unless it is "omniscient" the body gets NaN in the place of every
         honest number, so that it cannot read them: it learns their shape alone.
-    needs : sequence of {"own", "history", "round"}
-        Keywords that a training loop has to pass; told by the attributes `needs_own`,
-        `needs_history` and `needs_round`.
 
-    The body returns anything that broadcasts to (..., f, d).
+    The body is called for f >= 1, and returns anything that broadcasts to (..., f, d). Where it has
+    a parameter `own`, None reaches it as None, and rows as float64 (..., f, d).
     """
 
     def decorate(body):
         caller = body.__name__
-        takes_own = "own" in inspect.signature(body).parameters
 
         @functools.wraps(body)
-        def wrapped(honest, f, rng=None, **parameters):
-            honest, f = as_updates(honest, caller), as_liars(f, caller)
+        def checked(honest, f, rng=None, **parameters):
+            honest, f = as_updates(honest, caller), as_count(f, "f", caller, least=0)
             shape = (*honest.shape[:-2], f, honest.shape[-1])
-            if takes_own:
-                parameters["own"] = own_rows(parameters.get("own"), shape, caller)
+            if f == 0:
+                return np.empty(shape, honest.dtype)
+            if parameters.get("own") is not None:
+                parameters["own"] = as_rows(parameters["own"], shape, "own", caller)
             if knowledge == "omniscient":
                 seen = honest.astype(np.float64, copy=False)
             else:
@@ -48,71 +46,48 @@ def attack(knowledge, needs=()):
                 lies = np.broadcast_to(body(seen, f, rng, **parameters), shape)
                 return lies.astype(honest.dtype)  # a copy, always
 
-        return marked(wrapped, knowledge, needs)
+        checked.knowledge = knowledge
+        return checked
 
     return decorate
 
 
-def marked(function, knowledge, needs=()):
-    """Write down on an attack what it must know and what a loop has to pass."""
-    function.knowledge = knowledge
-    for wish in _WISHES:
-        setattr(function, f"needs_{wish}", wish in needs)
-    return function
-
-
 def preset(function, **parameters):
-    """The attack with some parameters set; it says of itself what the attack says."""
-    return marked(
-        functools.partial(function, **parameters), knowledge_of(function), needs(function)
-    )
+    """The attack with some parameters set; it says of its knowledge what the attack says."""
+    bound = functools.partial(function, **parameters)
+    bound.knowledge = knowledge_of(function)
+    return bound
 
 
 def knowledge_of(function):
     """What an attack must know, also inside a partial; a stranger is taken to know all."""
-    return getattr(_inner(function), "knowledge", "omniscient")
+    while isinstance(function, functools.partial) and not hasattr(function, "knowledge"):
+        function = function.func
+    return getattr(function, "knowledge", "omniscient")
 
 
-def needs(function):
-    """The keywords that a loop has to pass to an attack, also inside a partial."""
-    return tuple(w for w in _WISHES if getattr(_inner(function), f"needs_{w}", False))
+def as_rows(rows, shape, name, caller):
+    """Rows of the liars as float64 of one shape; TypeError where there are none."""
+    if rows is None:
+        raise TypeError(f"{caller} speaks from the liars' {name} rows: pass {name}, {shape}")
+    rows = np.asarray(rows)
+    if rows.dtype.kind not in "fiu":
+        raise TypeError(f"{caller} needs real numbers in {name}; got dtype {rows.dtype}")
+    if rows.shape != shape:
+        raise ValueError(f"{caller} needs {name} of shape {shape}; got {rows.shape}")
+    return rows.astype(np.float64)
 
 
-def as_liars(f, caller):
-    """A number of liars, >= 0."""
-    f = as_count(f, "f", caller)
-    if f < 0:
-        raise ValueError(f"{caller} needs f >= 0; got f = {f}")
-    return f
+def drawn(draw, rng, shape, caller):
+    """Random numbers `draw(generator, shape)`; a tuple of generators draws a trial each.
 
-
-def own_rows(own, shape, caller):
-    """The rows of the liars themselves as float64 (..., f, d); None stays None where f > 0."""
-    if own is None:
-        return np.empty(shape) if shape[-2] == 0 else None
-    own = np.asarray(own)
-    if own.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs real numbers in own; got an array of dtype {own.dtype}")
-    if own.shape != shape:
-        raise ValueError(f"{caller} needs own rows of shape {shape}; got {own.shape}")
-    return own.astype(np.float64, copy=False)
-
-
-def required(own, caller):
-    """`own`, or one sentence that says what is missing."""
-    if own is None:
-        raise TypeError(f"{caller} speaks from the liars' own rows: pass own, of shape (..., f, d)")
-    return own
-
-
-def as_finite(value, name, caller):
-    """A finite real number as a float."""
-    number = np.asarray(value)
-    if number.ndim != 0 or number.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs a number {name}; got {value!r}")
-    if not np.isfinite(number):
-        raise ValueError(f"{caller} needs a finite {name}; got {value}")
-    return float(number)
+    A stack of runs has a generator for each place on its first axis.
+    """
+    if not isinstance(rng, list | tuple):
+        return draw(as_generator(rng, caller), shape)
+    if len(rng) != shape[0]:
+        raise ValueError(f"{caller} needs a generator a trial, {shape[0]}; got {len(rng)}")
+    return np.stack([draw(as_generator(one, caller), shape[1:]) for one in rng])
 
 
 def center(rows):
@@ -120,17 +95,24 @@ def center(rows):
     return rows.mean(axis=-2, keepdims=True)
 
 
+def centered(rows):
+    """The mean, the rows around it in units of their largest entry, and that unit.
+
+    In these units no square overflows, and none that matters underflows.
+    """
+    mean = center(rows)
+    rows = rows - mean
+    unit = np.abs(rows).max(axis=(-2, -1), keepdims=True)
+    return mean, ratio(rows, unit), unit
+
+
 def deviation(rows):
     """The standard deviation of each coordinate (ddof = 0), (..., 1, d); no square overflows."""
-    rows = rows - center(rows)
-    unit = np.abs(rows).max(axis=(-2, -1), keepdims=True)
-    return unit * np.divide(rows, unit, out=np.zeros_like(rows), where=unit > 0).std(
-        axis=-2, keepdims=True
-    )
+    _, rows, unit = centered(rows)
+    return unit * rows.std(axis=-2, keepdims=True)
 
 
-def _inner(function):
-    """What a partial holds, unless the partial itself is marked."""
-    while isinstance(function, functools.partial) and not hasattr(function, "knowledge"):
-        function = function.func
-    return function
+def ratio(top, bottom):
+    """top / bottom, and 0 where the bottom is 0."""
+    top, bottom = np.broadcast_arrays(top, bottom)
+    return np.divide(top, bottom, out=np.zeros(top.shape), where=bottom != 0)

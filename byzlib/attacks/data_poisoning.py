@@ -7,7 +7,7 @@ body, and turnover / volume, the average price paid, lies between them if it did
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator
+from byzlib.theory import as_count, as_generator, as_number
 
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
 FOUR = ("price_return", "body_ratio", "upper_shadow", "volume_change")
@@ -84,7 +84,7 @@ def backdoor(X, y, trigger, target, *, share=1.0, rng=None):
             f"backdoor needs X (..., p) and y (...,) of the same samples; got {X.shape}, {y.shape}"
         )
     target = as_count(target, "target", "backdoor")
-    chosen = _drawn(y.size, share, rng, "backdoor").reshape(y.shape)
+    chosen = _random_share(y.size, share, rng, "backdoor").reshape(y.shape)
     stamped = np.asarray(trigger(X.copy()))
     if stamped.shape != X.shape:
         raise ValueError(f"backdoor needs a trigger that keeps {X.shape}; it gave {stamped.shape}")
@@ -125,10 +125,8 @@ def shooting_star(X, upper_shadow=0.8, volume_change=8.0):
         raise TypeError(f"shooting_star needs real features; got dtype {X.dtype}")
     if X.ndim < 1 or X.shape[-1] < len(FOUR):
         raise ValueError(f"shooting_star needs {', '.join(FOUR)} as columns; got shape {X.shape}")
-    if not 0 <= upper_shadow < 1:
-        raise ValueError(f"shooting_star needs 0 <= upper_shadow < 1; got {upper_shadow}")
-    if not 0 <= volume_change < np.inf:
-        raise ValueError(f"shooting_star needs a finite volume_change >= 0; got {volume_change}")
+    upper_shadow = as_number(upper_shadow, "upper_shadow", "shooting_star", "in [0, 1)")
+    volume_change = as_number(volume_change, "volume_change", "shooting_star", ">= 0")
     X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind == "f" else np.float64)
     body, shadow = X[..., 1].copy(), X[..., 2].copy()
     if np.any((body < 0) | (shadow < 0) | (body + shadow > 1 + 1e-6)):
@@ -164,10 +162,10 @@ def wash_trading(candles, rng, *, share=0.3, factor=(3.0, 10.0)):
     -------
     A new DataFrame with the same index and columns; attrs["tampered"] says what was done.
     """
-    o, h, low, c, v, paid = _candles(candles, "wash_trading")
+    o, h, low, c, v, paid = _columns(candles, "wash_trading")
     rng = as_generator(rng, "wash_trading")
-    least, most = _range(factor, 1, "factor", "wash_trading")
-    washed = _drawn(len(o), share, rng, "wash_trading")
+    least, most = _ends(factor, 1, "factor", "wash_trading")
+    washed = _random_share(len(o), share, rng, "wash_trading")
     times = rng.uniform(least, most, len(o))
     traded = v > 0
     typical = np.median(v[traded]) if traded.any() else 1.0
@@ -178,7 +176,7 @@ def wash_trading(candles, rng, *, share=0.3, factor=(3.0, 10.0)):
     price = np.where(washed & inside, np.clip(price, floor, high), price)
     volume = np.where(washed, np.where(traded, v, typical) * times, v)
     turnover = np.where(washed, volume * price, paid)
-    return _written(candles, "wash trading", high, floor, volume, turnover)
+    return _tampered(candles, "wash trading", high, floor, volume, turnover)
 
 
 def spoofed_book(candles, rng, *, share=0.1, depth=(1.0, 3.0)):
@@ -201,15 +199,15 @@ def spoofed_book(candles, rng, *, share=0.1, depth=(1.0, 3.0)):
     -------
     A new DataFrame with the same index and columns; attrs["tampered"] says what was done.
     """
-    _, h, low, c, v, paid = _candles(candles, "spoofed_book")
+    _, h, low, c, v, paid = _columns(candles, "spoofed_book")
     rng = as_generator(rng, "spoofed_book")
-    least, most = _range(depth, 0, "depth", "spoofed_book")
-    spoofed = _drawn(len(c), share, rng, "spoofed_book")
+    least, most = _ends(depth, 0, "depth", "spoofed_book")
+    spoofed = _random_share(len(c), share, rng, "spoofed_book")
     upward = rng.random(len(c)) < 0.5
     reach = 1 + rng.uniform(least, most, len(c)) * (np.median((h - low) / c) if len(c) else 0)
     high = np.where(spoofed & upward, h * reach, h)
     floor = np.where(spoofed & ~upward, low / reach, low)
-    return _written(candles, "spoofed book", high, floor, v, paid)
+    return _tampered(candles, "spoofed book", high, floor, v, paid)
 
 
 def _labels(y, caller):
@@ -219,17 +217,16 @@ def _labels(y, caller):
     return y
 
 
-def _drawn(count, share, rng, caller):
+def _random_share(count, share, rng, caller):
     """Boolean (count,): a random share of the places, to the nearest whole number."""
-    if isinstance(share, bool) or not 0 <= share <= 1:
-        raise ValueError(f"{caller} needs 0 <= share <= 1; got {share}")
+    share = as_number(share, "share", caller, "in [0, 1]")
     drawn = np.ones(count, dtype=bool)
     if share < 1:
         drawn[as_generator(rng, caller).permutation(count)[round(share * count) :]] = False
     return drawn
 
 
-def _range(pair, least, name, caller):
+def _ends(pair, least, name, caller):
     """The two ends of a range as floats."""
     ends = np.asarray(pair)
     if ends.shape != (2,) or ends.dtype.kind not in "fiu":
@@ -239,7 +236,7 @@ def _range(pair, least, name, caller):
     return float(ends[0]), float(ends[1])
 
 
-def _candles(candles, caller):
+def _columns(candles, caller):
     """The six columns as new float arrays, or one sentence on what is wrong with them."""
     import pandas as pd  # who poisons labels alone need not wait for it
 
@@ -262,7 +259,7 @@ def _candles(candles, caller):
     return columns
 
 
-def _written(candles, trick, high, low, volume, turnover):
+def _tampered(candles, trick, high, low, volume, turnover):
     """The candles with new columns, and a word on them in attrs."""
     new = candles.assign(high=high, low=low, volume=volume, turnover=turnover)
     new.attrs = dict(candles.attrs) | {"tampered": trick}

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from byzlib.aggregators.rules import krum
-from byzlib.attacks._contract import attack, center
-from byzlib.theory import as_generator
+from byzlib.aggregators import krum, krum_scores
+from byzlib.attacks._contract import attack, center, centered, drawn, ratio
+from byzlib.theory import as_number
 
 DIRECTIONS = ("std", "unit", "sign")
 HALVINGS = 30  # of Fang's step against Krum, a billionth of the first in the end
@@ -45,7 +45,7 @@ def min_max(honest, f, rng=None, *, direction="std"):
     # b < 0 cancels in b + sqrt(...): the other form of the root keeps its digits.
     room = np.maximum(diameter - a, 0)
     root = np.sqrt(b**2 + q * room)
-    g = np.where(b > 0, _ratio(b + root, q), _ratio(room, root - b)).min(axis=-1)
+    g = np.where(b > 0, ratio(b + root, q), ratio(room, root - b)).min(axis=-1)
     return mean + unit * g[..., None, None] * p
 
 
@@ -62,7 +62,7 @@ def min_sum(honest, f, rng=None, *, direction="std"):
     """
     mean, rows, unit = centered(honest)
     p = _direction(mean, rows, direction, "min_sum")
-    g = _ratio(np.linalg.norm(rows, axis=-1).max(axis=-1), np.linalg.norm(p, axis=-1)[..., 0])
+    g = ratio(np.linalg.norm(rows, axis=-1).max(axis=-1), np.linalg.norm(p, axis=-1)[..., 0])
     return mean + unit * g[..., None, None] * p
 
 
@@ -71,7 +71,7 @@ def mimic(honest, f, rng=None, *, victim=None):
     """Mimic: all liars copy one honest client, who so counts f + 1 times.
 
     No lie is an outlier, for it is a true update. Harmless where clients hold the same kind of
-    data; elsewhere the victim is best chosen as the one that differs most, see `mimic_victim`.
+    data; elsewhere the victim is best chosen as the one that differs most.
 
     Parameters
     ----------
@@ -79,18 +79,18 @@ def mimic(honest, f, rng=None, *, victim=None):
     f : int
     rng : not used
     victim : int, or integer array (...), optional
-        Which honest row to copy, 0 <= victim < h; by default `mimic_victim` of this round.
+        Which honest row to copy, 0 <= victim < h; by default the one farthest out along the
+        direction in which honest rows differ most, argmax_i |<z, x_i - mean>| for the first
+        principal direction z.
 
     Returns
     -------
     (..., f, d) array of the floating type of `honest`.
 
-    Source: Karimireddy, He and Jaggi, ICLR 2022, section 3.2.
+    Source: Karimireddy, He and Jaggi, ICLR 2022, section 3.2, who find z over some rounds.
     """
     *lead, h, _ = honest.shape
-    if victim is None:
-        victim = _most_distinct(honest)
-    victim = np.asarray(victim)
+    victim = np.asarray(_farthest_along(honest) if victim is None else victim)
     if victim.dtype.kind not in "iu":
         raise TypeError(f"mimic needs an integer victim; got {victim.dtype}")
     if np.any((victim < 0) | (victim >= h)):
@@ -101,72 +101,36 @@ def mimic(honest, f, rng=None, *, victim=None):
     return np.take_along_axis(honest, place, axis=-2)
 
 
-def mimic_victim(warm_up):
-    """Which client to mimic: the one farthest out along the direction in which clients differ most.
-
-    With x_i^t the update of client i in round t of a warm-up, mu the mean of all of them, and z the
-    first principal direction of the x_i^t - mu, the victim is argmax_i |sum_t <z, x_i^t - mu>|.
-
-    Parameters
-    ----------
-    warm_up : (..., rounds, h, d) array_like
-        The honest updates of some rounds; the same clients in the same order in each.
-
-    Returns
-    -------
-    (...) array of int, or an int for one trial.
-
-    Source: Karimireddy, He and Jaggi, ICLR 2022, section 3.2, who find z as they go.
-    """
-    warm_up = np.asarray(warm_up)
-    if warm_up.dtype.kind not in "fiu":
-        raise TypeError(f"mimic_victim needs real numbers; got dtype {warm_up.dtype}")
-    if warm_up.ndim < 3 or 0 in warm_up.shape[-3:]:
-        raise ValueError(
-            f"mimic_victim needs updates of shape (..., rounds, h, d); got {warm_up.shape}"
-        )
-    *lead, rounds, h, d = warm_up.shape
-    rows = warm_up.astype(np.float64, copy=False).reshape(*lead, rounds * h, d)
-    victim = _most_distinct(rows, rounds)
-    return victim if lead else int(victim)
-
-
-def _most_distinct(rows, rounds=1):
-    """argmax_i |sum_t <z, x_i^t - mu>| for rows (..., rounds h, d), round after round."""
+def _farthest_along(rows):
+    """argmax_i |<z, x_i - mean>|, z the first principal direction of the rows; (...)."""
     _, rows, _ = centered(rows)
-    # <z, x_i - mu> is, up to a factor, the first eigenvector of the rows' inner products.
+    # <z, x_i - mean> is, up to a factor, the first eigenvector of the rows' inner products.
     along = np.linalg.eigh(np.nan_to_num(rows @ rows.swapaxes(-1, -2)))[1][..., -1]
-    by_round = along.reshape(*along.shape[:-1], rounds, rows.shape[-2] // rounds)
-    return np.abs(by_round.sum(axis=-2)).argmax(axis=-1)
+    return np.abs(along).argmax(axis=-1)
 
 
 @attack("omniscient")
-def fang(honest, f, rng=None, *, against="trimmed mean", own=None, b=2.0):
+def fang(honest, f, rng=None, *, against="trimmed mean", b=2.0):
     """Fang's attacks: against the direction of training, as far as one rule lets them.
 
     Let s_j be the sign of the honest mean in coordinate j.
 
     *Trimmed mean, median*: each liar draws x_bj beyond the honest values on the far side of s_j:
     below the smallest one, m, if s_j >= 0, uniform between m and b m (m / b if m > 0), else above
-    the largest, M, uniform between M and b M (M / b if M < 0). Knowing only their own rows, with
-    mean mu and standard deviation sigma, they draw from mu - s_j [3 sigma, 4 sigma].
+    the largest, M, uniform between M and b M (M / b if M < 0).
 
     *Krum*: all liars send -lambda s. Lambda starts where no vector can be Krum's choice any more
     and is halved until Krum chooses a lie; where the honest mean is so clear that even zero would
-    not be chosen, it ends at a billionth. Knowing only their own rows, they ask a crowd of h
-    stand-ins drawn from N(mu, sigma^2).
+    not be chosen, it ends at a billionth.
 
     Parameters
     ----------
     honest : (..., h, d) array_like
     f : int
-    rng : numpy.random.Generator or int
-        Not needed against Krum with full knowledge.
+    rng : numpy.random.Generator or int, or a tuple of Generators for a stack
+        Not needed against Krum.
     against : {"trimmed mean", "median", "Krum"}
         Krum needs n >= 2f + 3.
-    own : (..., f, d) array_like, optional
-        The liars' own honest updates, to use instead of all honest ones. Two at least say
-        something of the spread. See `with_own_knowledge`.
     b : float > 1
 
     Returns
@@ -179,22 +143,16 @@ def fang(honest, f, rng=None, *, against="trimmed mean", own=None, b=2.0):
     """
     if against not in ("trimmed mean", "median", "Krum"):
         raise ValueError(f"fang knows trimmed mean, median and Krum; got against = {against!r}")
-    if not b > 1:
+    if not as_number(b, "b", "fang") > 1:
         raise ValueError(f"fang needs b > 1; got b = {b}")
-    if f == 0:
-        return honest[..., :0, :]
     if against == "Krum":
-        if own is not None:
-            noise = as_generator(rng, "fang").standard_normal(honest.shape)
-            honest = center(own) + own.std(axis=-2, keepdims=True, ddof=min(1, f - 1)) * noise
         return _against_krum(honest, f)
-    share = as_generator(rng, "fang").random((*honest.shape[:-2], f, honest.shape[-1]))
-    if own is not None:
-        mean, sigma = center(own), own.std(axis=-2, keepdims=True)
-        return mean - np.where(mean >= 0, 1, -1) * (3 + share) * sigma
+    shape = (*honest.shape[:-2], f, honest.shape[-1])
+    share = drawn(np.random.Generator.random, rng, shape, "fang")
     low, high = honest.min(axis=-2, keepdims=True), honest.max(axis=-2, keepdims=True)
-    edge = np.where(center(honest) >= 0, low, high)
-    outward = np.where(center(honest) >= 0, low < 0, high > 0)  # away from zero as well
+    downward = center(honest) >= 0
+    edge = np.where(downward, low, high)
+    outward = np.where(downward, low < 0, high > 0)  # away from zero as well
     return edge * (1 + share * (np.where(outward, b, 1 / b) - 1))
 
 
@@ -206,10 +164,9 @@ def _against_krum(honest, f):
         raise ValueError(f"fang against Krum needs n >= 2f + 3; got n = {n}, f = {f}")
     against = -np.sign(center(honest))
     unit = np.abs(honest).max(axis=(-2, -1), keepdims=True)  # in which no square overflows
-    honest = np.divide(honest, unit, out=np.zeros_like(honest), where=unit > 0)
+    honest = ratio(honest, unit)
     longest = np.linalg.norm(honest, axis=-1).max(axis=-1)
-    gaps = ((honest[..., :, None, :] - honest[..., None, :, :]) ** 2).sum(axis=-1)
-    best = np.sort(gaps, axis=-1)[..., 1 : n - f - 1].sum(axis=-1).min(axis=-1)
+    best = krum_scores(honest, 0).min(axis=-1)  # each with its h - 2 = n - f - 2 nearest others
     start = (longest + np.sqrt(best / (n - 2 * f - 1))) / np.sqrt(d)
     steps = np.ldexp(start, -np.arange(HALVINGS + 1).reshape(-1, *[1] * start.ndim))
     chosen = steps[-1]
@@ -218,17 +175,6 @@ def _against_krum(honest, f):
         _, weights = krum(np.concatenate([honest, lies], axis=-2), f, return_weights=True)
         chosen = np.where(weights[..., h:].sum(axis=-1) > 0, step, chosen)
     return unit * chosen[..., None, None] * against
-
-
-def centered(honest):
-    """The mean, the rows around it in units of their largest entry, and that unit.
-
-    In these units no square overflows, and none that matters underflows.
-    """
-    mean = center(honest)
-    rows = honest - mean
-    unit = np.abs(rows).max(axis=(-2, -1), keepdims=True)
-    return mean, np.divide(rows, unit, out=np.zeros_like(rows), where=unit > 0), unit
 
 
 def _direction(mean, rows, name, caller):
@@ -240,10 +186,4 @@ def _direction(mean, rows, name, caller):
     if name == "sign":
         return -np.sign(mean)
     size = np.abs(mean).max(axis=-1, keepdims=True)
-    return -_ratio(mean, size)
-
-
-def _ratio(top, bottom):
-    """top / bottom, and 0 where the bottom is 0."""
-    top, bottom = np.broadcast_arrays(top, bottom)
-    return np.divide(top, bottom, out=np.zeros(top.shape), where=bottom != 0)
+    return -ratio(mean, size)

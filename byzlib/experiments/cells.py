@@ -18,7 +18,7 @@ from byzlib.aggregators import (
     nearest_neighbor_mixing,
 )
 from byzlib.experiments.grid import Refused
-from byzlib.federated import ByzantineFL, Client, SimpleModel
+from byzlib.federated import ByzantineFL, Client, SimpleModel, one_by_one
 from byzlib.market import planted_signal
 
 ROUNDS = 300
@@ -122,6 +122,7 @@ def rule_named(rule, pre="none"):
     def mixed(updates, f):
         return answer(nearest_neighbor_mixing(updates, f), f)
 
+    @one_by_one  # each run draws its buckets from its own generator
     def bucketed(updates, f, rng):
         return answer(bucketing(updates, 2, rng), f)
 

@@ -1,248 +1,232 @@
 """One round of federated training, for a stack of runs at once.
 
-Arrays have the runs that still go on as their leading axis: theta (S, d), answers (S, k, d) of the
-k clients asked. A run whose numbers stop being finite leaves the stack; the others go on.
+Arrays have the runs that still go on as their leading axis: answers (R, n, d) of n clients.
 """
 
 import numpy as np
 
-from byzlib.federated._stacks import StackedAttack, StackedRule
 from byzlib.federated.clients import stack
-from byzlib.theory import as_number
+from byzlib.theory import as_number, free_parameters
 
 
-class Training:
-    """The state of a stack of runs: parameters, momentum, earlier models, earlier answers.
+class Rounds:
+    """A stack of S runs in progress. One whose numbers stop being finite ends; the others go on.
 
     Parameters
     ----------
     setting : ByzantineFL
-    rngs : list of S generators
+    generators : list of S generators
+    record : Recorder
     start : (d,) or (S, d) array_like, or None for the model's own
+    single : bool
+        Whether rule and attack see (n, d) of one run, or a stack of them.
     trust : bool
         Whether the rule is asked whom it trusted.
     """
 
-    def __init__(self, setting, rngs, start, trust=True):
-        self.setting, self.model = setting, setting.model
-        self.shared = not isinstance(setting.clients[0], list | tuple)
-        if not self.shared and len(setting.clients) != len(rngs):
-            raise ValueError(
-                f"a stack needs a list for each seed, lists of clients for {len(rngs)} seeds; "
-                f"got {len(setting.clients)}"
-            )
-        self.theta = self._first_models(rngs, start)
-        self.rngs, self.live = list(rngs), np.arange(len(rngs))
-        self.ends = self.theta.copy()
+    def __init__(self, setting, generators, record, start, single, trust):
+        self.setting, self.generators, self.record = setting, generators, record
+        self.single = single
+        self.runs = np.arange(len(generators))  # those that go on
+        self.theta = self._first_models(start)
+        self.rule_takes = free_parameters(setting.rule)
+        self.rule_takes &= {"f", "weights", "center", "rng", "return_weights"}
+        self.rule_takes -= {"weights"} if not setting.weighted else set()
+        self.rule_takes -= {"return_weights"} if not trust else set()
+        self.attack_takes = free_parameters(setting.attack) & {"rng", "round", "own", "history"}
+        self.byzantine = setting.byzantine
+        self.honest = np.setdiff1d(np.arange(setting.n), self.byzantine)
+        # Liars that make their lies of other people's answers need none of their own.
+        idle = setting.attack and not self.attack_takes & {"own", "history"}
+        self.heard = self.honest if idle else np.arange(setting.n)
         runs, d = self.theta.shape
-        self.X, self.y, self.weight = stack(setting.clients)
-        self.X = self.X.astype(self.theta.dtype, copy=False)
-        self.counts = self.weight.sum(axis=-1, dtype=int)
-        if self.weight.all():
-            self.weight = None
-        lists = [setting.clients] if self.shared else setting.clients
-        claims = [[client.claimed for client in clients] for clients in lists]
-        self.claims = np.broadcast_to(np.array(claims, dtype=float), (runs, setting.n))
-        self.lies = np.isin(np.arange(setting.n), setting.byzantine)
-        self.rule = StackedRule(setting.rule, setting.f, setting.weighted, trust)
-        self.attack = setting.attack and StackedAttack(setting.attack)
-        self.heard = self._who_is_heard()
-        self.momentum = np.zeros((runs, setting.n, d), self.theta.dtype)
-        self.models = np.repeat(self.theta[None], setting.delays.max() + 1, axis=0)
+        self.momentum = np.zeros((runs, len(self.heard), d), self.theta.dtype)
         self.last = np.zeros_like(self.theta)
         self.history = []
+        self._collect_samples()
 
-    def step(self, t, record):
-        """Round t, counted from 1; its measurements go to the record."""
+    def step(self, t):
+        """Round t, counted from 1: answers, lies, the rule, and a step of the model."""
+        rate = self._rate(t)
         with np.errstate(over="ignore", invalid="ignore"):
-            asked = self._asked()
-            answers = self._answers(t, asked)
-        lies = self.lies[asked]
-        finite = np.isfinite(answers).all(axis=-1) | lies
-        keep = self.stop(~finite.all(axis=-1), t, "an honest answer", record)
-        if keep is not None:
-            asked, answers, lies = asked[keep], answers[keep], lies[keep]
-        if not len(self.live):
-            return
+            answers = self._answers(rate)
+            honest = answers.take(self.honest, axis=1)
+            broken = ~np.isfinite(honest).all(axis=(1, 2))
+            keep = self.stop(t, dict.fromkeys(np.flatnonzero(broken), "an honest answer"))
+            answers, honest = answers[keep], honest[keep]
+            if not len(self.runs):
+                return
+            updates = self._attacked(answers, honest, t)
+        step, trust, refused = self._aggregated(updates)
+        self.record.trust[self.runs, t - 1] = trust
+        keep = self.stop(t, refused)
         with np.errstate(over="ignore", invalid="ignore"):
-            updates, honest = self._with_lies(answers, asked, lies, t)
-            claims = np.take_along_axis(self.claims[self.live], asked, axis=-1)
-        step, trust, refused = self.rule(updates, self.rngs, claims, self.last)
-        if trust is not None:
-            record.trust[self.live[:, None], t - 1, asked] = trust
-        if refused:
-            no_answer = np.isin(np.arange(len(step)), list(refused))
-            keep = self.stop(no_answer, t, "; ".join(set(refused.values())), record)
-            step, honest = step[keep], honest[keep]
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.theta = (self.theta - self._rate(t) * step).astype(self.theta.dtype, copy=False)
-            distance = np.linalg.norm(step - honest, axis=-1)
-        self.last = step
-        keep = self.stop(~np.isfinite(self.theta).all(axis=-1), t, "the parameters", record)
-        if keep is not None:
-            distance = distance[keep]
-        heard = ~np.isnan(distance)  # nobody honest was asked where it is NaN
-        record.add(t, "distance to honest mean", self.live[heard], distance[heard])
-        self.models[t % len(self.models)] = self.theta
+            self.theta[self.runs] -= rate * step[keep]
+            self.last[self.runs] = step[keep]
+            away = step - honest.mean(axis=1, dtype=float)
+            distance = np.linalg.norm(away, axis=-1)[keep]
+        broken = ~np.isfinite(self.theta[self.runs]).all(axis=-1)
+        keep = self.stop(t, dict.fromkeys(np.flatnonzero(broken), "the parameters"))
+        self.record.add(t, "distance to honest mean", self.runs, distance[keep])
 
-    def stop(self, ended, t, what, record):
-        """Let the runs marked in `ended` (S,) leave; a mask of those that stay, None if all do."""
-        if not ended.any():
-            return None
-        gone, keep = self.live[ended], ~ended
-        record.stop(t, gone, what)
-        self.ends[gone] = self.theta[ended]
-        self.rngs = [rng for rng, stays in zip(self.rngs, keep, strict=True) if stays]
-        for name in ("live", "theta", "momentum", "last"):
-            setattr(self, name, getattr(self, name)[keep])
-        self.models = self.models[:, keep]
-        self.history = [rows[keep] for rows in self.history]
+    def stop(self, t, reasons):
+        """End runs, {place among those that go on: why}; the index that keeps the others."""
+        if not reasons:
+            return slice(None)
+        keep = ~np.isin(np.arange(len(self.runs)), list(reasons))
+        for place, reason in reasons.items():
+            self.record.stop(t, self.runs[place], reason)
+        self.runs = self.runs[keep]
+        if not self.single:
+            self.history = [own[keep] for own in self.history]
         return keep
 
-    def final(self):
-        """Parameters of all runs at their end, (S, d), those that ended early included."""
-        self.ends[self.live] = self.theta
-        return self.ends
-
-    def _first_models(self, rngs, start):
+    def _first_models(self, start):
+        model, runs = self.setting.model, len(self.generators)
         if start is None:
-            return np.stack([self.model.init(rng) for rng in rngs])
+            return np.stack([model.init(rng) for rng in self.generators])
         start = np.asarray(start)
         start = start if start.dtype in (np.float32, np.float64) else start.astype(float)
-        d = self.setting.model.n_parameters
-        if start.shape not in ((d,), (len(rngs), d)) or not np.isfinite(start).all():
+        d = model.n_parameters
+        if start.shape not in ((d,), (runs, d)) or not np.isfinite(start).all():
             raise ValueError(
-                f"a run starts from finite parameters ({d},) or ({len(rngs)}, {d}); "
+                f"a run starts from finite parameters ({d},) or ({runs}, {d}); "
                 f"got shape {start.shape}"
             )
-        return np.broadcast_to(start, (len(rngs), d)).copy()
+        return np.broadcast_to(start, (runs, d)).copy()
 
     def _rate(self, t):
         rate = self.setting.learning_rate
         return as_number(rate(t), "learning_rate", "ByzantineFL") if callable(rate) else rate
 
-    def _asked(self):
-        """Who takes part in this round, (S, k), in ascending order."""
-        n, share = self.setting.n, self.setting.participation
-        if share == 1.0:
-            return np.broadcast_to(np.arange(n), (len(self.live), n))
-        k = max(1, round(share * n))
-        return np.stack([np.sort(rng.choice(n, size=k, replace=False)) for rng in self.rngs])
+    # The samples
 
-    def _who_is_heard(self):
-        """Places among the asked whose own answer somebody reads; `...` for all of them.
-
-        Liars that make their lies of other people's answers need none of their own.
-        """
-        attack = self.attack
-        if attack is None or attack.needs["own"] or attack.needs["history"]:
-            return ...
-        # Where only some are asked, liars may be among themselves, and then they answer honestly.
-        return np.flatnonzero(~self.lies) if self.setting.participation == 1.0 else ...
-
-    def _answers(self, t, asked):
-        """What the clients asked would send if none of them lied: (S, k, d), zero if not heard."""
-        who, rate = asked[:, self.heard], self._rate(t)
-        start = local = self._received(t, who)
-        for _ in range(self.setting.local_steps):
-            gradient = self.model.gradient(local, *self._samples(asked))
-            if self.setting.local_steps > 1:
-                local = local - rate * gradient
-        update = gradient if self.setting.local_steps == 1 else (start - local) / rate
-        expected = (*who.shape, self.theta.shape[-1])
-        if np.shape(update) != expected:
+    def _collect_samples(self):
+        """X (S, k, m, p), y and weight of the k clients heard; S is 1 if all runs share them."""
+        clients, runs = self.setting.clients, len(self.generators)
+        self.shared = not isinstance(clients[0], list | tuple)
+        lists = [clients] if self.shared else clients
+        if not self.shared and len(lists) != runs:
             raise ValueError(
-                f"a model's gradient must keep leading axes, {expected}; got {np.shape(update)}"
+                f"a stack needs a list for each seed, lists of clients for {runs} seeds; "
+                f"got {len(lists)}"
             )
-        beta = self.setting.momentum
+        X, y, weight = stack(lists)
+        sizes = weight.sum(axis=-1, dtype=int)
+        # Equal sizes as one number: the same draws in half the time.
+        high = [int(own[0]) if (own == own[0]).all() else own[:, None] for own in sizes]
+        self.high = high * runs if self.shared else high
+        self.X = X.astype(self.theta.dtype, copy=False).take(self.heard, axis=1)
+        self.y = y.take(self.heard, axis=1)
+        self.weight = None if weight.all() else weight.take(self.heard, axis=1)
+        claims = [[client.claimed for client in own] for own in lists]
+        self.claims = np.broadcast_to(np.array(claims, float), (runs, self.setting.n))
+
+    def _samples(self):
+        """Samples of one step, X (R, k, m, p), y and weight: all, or a batch for each client."""
+        everyone = self.shared or len(self.runs) == len(self.generators)
+        here = slice(None) if everyone else self.runs
+        if self.setting.batch_size is None:
+            return self.X[here], self.y[here], None if self.weight is None else self.weight[here]
+        # Liars draw too, heard or not, so that all attacks meet the same honest batches.
+        size = (self.setting.n, self.setting.batch_size)
+        drawn = [self.generators[run].integers(0, self.high[run], size) for run in self.runs]
+        # All samples as one list of rows, which is quicker to pick from than an array of lists.
+        *lead, m, p = self.X.shape
+        first = np.arange(0, self.y.size, m).reshape(*lead, 1)[here]
+        rows = first + np.stack(drawn).take(self.heard, axis=1)
+        return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
+
+    # What the clients send
+
+    def _answers(self, rate):
+        """What all clients would send if none of them lied, (R, n, d); zero where nobody hears."""
+        steps, beta = self.setting.local_steps, self.setting.momentum
+        start = local = self.theta[self.runs, None]
+        for _ in range(steps):
+            gradient = self.setting.model.gradient(local, *self._samples())
+            local = local - rate * gradient if steps > 1 else local
+        update = gradient if steps == 1 else (start - local) / rate
+        shape = (len(self.runs), len(self.heard), self.theta.shape[-1])
+        if np.shape(update) != shape:
+            raise ValueError(
+                f"a model's gradient must keep leading axes, {shape}; got {np.shape(update)}"
+            )
         if beta:
-            runs = np.arange(len(asked))[:, None]
-            update = beta * self.momentum[runs, who] + (1 - beta) * update
-            self.momentum[runs, who] = update
-        answers = np.zeros((*asked.shape, expected[-1]), self.theta.dtype)
+            update = beta * self.momentum[self.runs] + (1 - beta) * update
+            self.momentum[self.runs] = update
+        answers = np.zeros((len(self.runs), self.setting.n, shape[-1]), self.theta.dtype)
         answers[:, self.heard] = update
         return answers
 
-    def _received(self, t, asked):
-        """The model each client answers to: (S, 1, d), or (S, k, d) where some are late."""
-        delays = self.setting.delays
-        if not delays.any():
-            return self.theta[:, None]
-        round_of = np.maximum(t - 1 - delays[asked], 0) % len(self.models)
-        return self.models[round_of, np.arange(len(asked))[:, None]]
+    def _attacked(self, answers, honest, t):
+        """The updates as the server receives them: the liars' rows are what the attack says."""
+        attack, f = self.setting.attack, len(self.byzantine)
+        if not attack or not f:
+            return answers
+        own = self._trials(answers.take(self.byzantine, axis=1))
+        offered = {"rng": self._rngs(self.runs), "round": t, "own": own, "history": self.history}
+        wanted = {name: offered[name] for name in self.attack_takes}
+        lies = attack(self._trials(honest), f, **wanted)
+        if np.shape(lies) != own.shape:
+            raise ValueError(
+                f"an attack must return one row a liar, of shape {own.shape}; got "
+                f"{np.shape(lies)}{'' if self.single else '; one for single runs needs one_by_one'}"
+            )
+        if "history" in self.attack_takes:
+            self.history = [*self.history, own]
+        answers[:, self.byzantine] = np.reshape(lies, (-1, f, answers.shape[-1]))
+        return answers
 
-    def _samples(self, asked):
-        """The samples of one step, X (S, k, m, p), y and weight: all, or a batch drawn by each."""
-        size = self.setting.batch_size
-        if size is None and self.setting.participation == 1.0:
-            place = self.heard if self.shared else (self.live,)
-            if not self.shared and self.heard is not ...:
-                place = (self.live[:, None], self.heard)
-            return self.X[place], self.y[place], None if self.weight is None else self.weight[place]
-        who = asked[:, self.heard]
-        place = (who,) if self.shared else (self.live[:, None], who)
-        if size is None:
-            return self.X[place], self.y[place], None if self.weight is None else self.weight[place]
-        counts = self.counts[asked] if self.shared else self.counts[self.live[:, None], asked]
-        # Liars draw too, heard or not, so that all attacks meet the same honest batches.
-        draws = [
-            rng.integers(0, own[:, None], size=(len(own), size))
-            for rng, own in zip(self.rngs, counts, strict=True)
-        ]
-        # All samples as one list of rows, which is quicker to pick from than an array of lists.
-        *lead, m, p = self.X.shape
-        first = np.arange(0, self.y.size, m).reshape(lead)[place]
-        rows = first[..., None] + np.stack(draws)[:, self.heard]
-        return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
+    # What the server makes of it
 
-    def _with_lies(self, answers, asked, lies, t):
-        """Updates as the server receives them, (S, k, d), and the mean of the honest ones, (S, d).
+    def _aggregated(self, updates):
+        """The rule's answers (R, d), whom it trusts (R, n), and {place: why there is no answer}."""
+        step = np.full_like(updates[:, 0], np.nan)
+        trust, refused = np.full(updates.shape[:2], np.nan), {}
+        whole = np.isfinite(updates).all(axis=(1, 2))
+        # A rule may refuse broken rows, so the runs that have some are asked one at a time.
+        groups = [[k] for k in np.flatnonzero(~whole)]
+        if whole.any():
+            groups.append(slice(None) if whole.all() else np.flatnonzero(whole))
+        for group in groups:
+            try:
+                step[group], trust[group] = self._asked(updates[group], self.runs[group])
+            except ValueError as error:
+                if whole[group].all():
+                    raise
+                refused[group[0]] = str(error)
+        return step, trust, refused
 
-        Where nobody honest was asked the mean is NaN and the liars answer as if they were honest.
+    def _asked(self, updates, runs):
+        """The rule's answers to some runs, and whom it trusts, NaN where it does not say."""
+        offered = {
+            "f": self.setting.f,
+            "weights": self._trials(self.claims[runs]),
+            "center": self._trials(self.last[runs]),
+            "rng": self._rngs(runs),
+            "return_weights": True,
+        }
+        wanted = {name: offered[name] for name in self.rule_takes}
+        answer = self.setting.rule(self._trials(updates), **wanted)
+        silent = np.full(updates.shape[:2], np.nan)
+        step, trust = answer if "return_weights" in wanted else (answer, silent)
+        shape = offered["center"].shape
+        if np.shape(step) != shape:
+            raise TypeError(
+                f"a rule must return one row a run, of shape {shape}; got {np.shape(step)}"
+                f"{'' if self.single else '; one for single runs needs one_by_one'}"
+            )
+        return np.reshape(step, (len(runs), -1)), np.reshape(trust, (len(runs), -1))
+
+    def _trials(self, array):
+        """Rows of runs as rule and attack see them: (R, 1, ...), or (...) for a single run.
+
+        The axis of one tells runs from clients: whoever averages over the wrong axis gets a shape
+        that cannot be taken for an answer, ten runs of ten clients or not.
         """
-        honest_mean = np.full(answers.shape[::2], np.nan)
-        earlier = list(self.history)
-        if self.attack and self.attack.needs["history"]:
-            self._remember(answers, asked, lies)
-        for runs, sincere, liars in self._sides(lies):
-            honest = _rows(answers, runs, sincere)
-            honest_mean[runs.flat] = honest.mean(axis=1, dtype=float)
-            if liars.size and self.attack:
-                rngs = [self.rngs[k] for k in runs.flat]
-                past = [rows[runs, asked[runs, liars]] for rows in earlier]
-                own = _rows(answers, runs, liars)
-                answers[runs, liars] = self.attack(honest, own, rngs, t, past)
-        return answers, honest_mean
+        return array[0] if self.single else array[:, None]
 
-    def _sides(self, lies):
-        """Runs with equally many liars: (runs (r, 1), sincere (r, h), liars (r, k - h)) each."""
-        if self.setting.participation == 1.0:
-            runs, side = np.arange(len(lies))[:, None], self.lies
-            return [(runs, np.flatnonzero(~side)[None], np.flatnonzero(side)[None])]
-        order, count = np.argsort(lies, axis=-1, kind="stable"), lies.sum(axis=-1)
-        sides = []
-        for f in np.unique(count[count < lies.shape[1]]):
-            runs = np.flatnonzero(count == f)
-            h = lies.shape[1] - f
-            sides.append((runs[:, None], order[runs, :h], order[runs, h:]))
-        return sides
-
-    def _remember(self, answers, asked, lies):
-        """Keep what the liars would have said; those not asked keep what they last had to say."""
-        rows = self.history[-1].copy() if self.history else np.zeros_like(self.momentum)
-        run, place = np.nonzero(lies)
-        rows[run, asked[run, place]] = answers[run, place]
-        self.history.append(rows)
-
-
-def _rows(answers, runs, places):
-    """answers[runs, places] (r, h, d): a view where these are neighbours, which costs no copy."""
-    one = places[0]
-    if (
-        len(places) == 1
-        and len(runs) == len(answers)
-        and one.size
-        and one.size == one[-1] - one[0] + 1
-    ):
-        return answers[:, one[0] : one[-1] + 1]
-    return answers[runs, places]
+    def _rngs(self, runs):
+        """The generators of some runs, or the one of a single run."""
+        return self.generators[0] if self.single else tuple(self.generators[run] for run in runs)

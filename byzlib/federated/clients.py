@@ -39,8 +39,8 @@ class Client:
             )
         if len(self.y) == 0:
             raise ValueError(f"Client {self.name!r} needs at least one sample; got none")
-        if self.claims is not None and as_count(self.claims, "claims", "Client") < 1:
-            raise ValueError(f"Client {self.name!r} needs claims >= 1; got {self.claims}")
+        if self.claims is not None:
+            as_count(self.claims, "claims", "Client", least=1)
 
     def __len__(self):
         return len(self.y)
@@ -67,8 +67,7 @@ def split_iid(X, y, n, rng):
     ----------
     X : (m, p) float array
     y : (m,) integer array
-    n : int
-        Number of clients, 1 <= n <= m.
+    n : int, 1 <= n <= m
     rng : numpy.random.Generator or int
 
     Returns
@@ -77,7 +76,7 @@ def split_iid(X, y, n, rng):
     """
     X, y, n = _checked(X, y, n, "split_iid")
     order = as_generator(rng, "split_iid").permutation(len(y))
-    return _clients(X, y, np.array_split(order, n))
+    return _dealt(X, y, np.array_split(order, n))
 
 
 def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
@@ -115,7 +114,7 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
         ]
         parts = [np.concatenate(part) for part in zip(*hands, strict=True)]
         if min(len(part) for part in parts) > 0:
-            return _clients(X, y, [rng.permutation(part) for part in parts])
+            return _dealt(X, y, [rng.permutation(part) for part in parts])
     raise ValueError(
         f"split_dirichlet left a client without samples in {max_draws} draws; "
         f"got alpha = {alpha}, n = {n}, {len(y)} samples: raise alpha or lower n"
@@ -194,10 +193,11 @@ def stack(clients):
     y : (n, m) integer array
     weight : (n, m) float array, 1 for a sample and 0 for padding
 
-    All with a leading axis of length S for a list of lists.
+    All with a leading axis of length S for a list of S lists.
     """
     nested = not isinstance(clients[0], Client)
-    data = [client.training_data for one in (clients if nested else [clients]) for client in one]
+    lists = clients if nested else [clients]
+    data = [client.training_data for own in lists for client in own]
     widths = sorted({np.shape(X)[1] for X, _ in data})
     if len(widths) > 1:
         raise ValueError(f"stack needs clients with equally many features; got {widths}")
@@ -213,7 +213,7 @@ def stack(clients):
     return X, y, weight
 
 
-def _clients(X, y, parts):
+def _dealt(X, y, parts):
     return [Client(X[part], y[part], name=f"client {i}") for i, part in enumerate(parts)]
 
 

@@ -16,7 +16,7 @@ class History:
         a measurement a place. A run that diverged has none from that round on.
     theta : (d,) array, the parameters at the end; (S, d) for a stack of S seeds
     trust : (rounds, n) array, how much each client counted in each round; NaN where the rule does
-        not say or the client was not asked; (S, rounds, n) for a stack
+        not say; (S, rounds, n) for a stack
     diverged_at : int or None, the round in which numbers stopped being finite; a list of them for a
         stack
     reason : str or None, what stopped being finite in that round; a list of them for a stack
@@ -88,16 +88,15 @@ class Recorder:
         self.diverged_at = [None] * len(seeds)
         self.reason = [None] * len(seeds)
         self._seeds = seeds
-        self._rows = []  # (round, metric, positions of the seeds, values)
+        self._rows = []  # (round, metric, places of the seeds, values)
 
     def add(self, t, metric, runs, values):
         """One value of a metric for each of the given runs."""
         self._rows.append((t, metric, np.array(runs), np.asarray(values, dtype=float)))
 
-    def stop(self, t, runs, reason):
-        """These runs ended in round t."""
-        for k in runs:
-            self.diverged_at[k], self.reason[k] = t, reason
+    def stop(self, t, run, reason):
+        """This run ended in round t."""
+        self.diverged_at[run], self.reason[run] = t, reason
 
     def history(self, theta, single):
         """Everything as a `History`; of one run when `single`."""

@@ -1,20 +1,17 @@
 """Models whose parameters are one flat vector, so that a client can send them as one.
 
 Whatever has `init(rng)`, `loss(theta, X, y, weight)` and `gradient(theta, X, y, weight)` can be
-trained by `byzlib.federated`; with `predict(theta, X)` its accuracy is reported too. Leading axes
-are independent trials everywhere: parameters (..., d) meet samples X (..., m, p), y (..., m).
+trained by `ByzantineFL`; with `predict(theta, X)` its accuracy is reported too. Leading axes are
+independent trials everywhere: parameters (..., d) meet samples X (..., m, p), y (..., m).
 """
 
 import math
 
 import numpy as np
 
-from byzlib.aggregators._threads import each, scratch
 from byzlib.theory import as_count, as_generator
 
-CACHE_BYTES = (
-    1 << 21
-)  # of hidden activations worked on at once: few calls, and they stay in the cache
+BLOCK_BYTES = 1 << 19  # of hidden activations at a time, so that they stay in the cache
 
 
 class SimpleModel:
@@ -38,21 +35,19 @@ class SimpleModel:
     """
 
     def __init__(self, n_features, n_hidden=16, n_classes=3, activation="relu", dtype=np.float64):
-        sizes = {"n_features": n_features, "n_hidden": n_hidden, "n_classes": n_classes}
-        for name, size in sizes.items():
-            least = 0 if name == "n_hidden" else 1
-            if as_count(size, name, "SimpleModel") < least:
-                raise ValueError(f"SimpleModel needs {name} >= {least}; got {size}")
+        as_count(n_features, "n_features", "SimpleModel", least=1)
+        as_count(n_hidden, "n_hidden", "SimpleModel", least=0)
+        as_count(n_classes, "n_classes", "SimpleModel", least=1)
         if activation not in ("relu", "tanh"):
             raise ValueError(f"SimpleModel knows relu and tanh; got {activation!r}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"SimpleModel needs dtype float32 or float64; got {np.dtype(dtype)}")
         self.n_features, self.n_hidden, self.n_classes = n_features, n_hidden, n_classes
-        self.activation = activation
-        self.dtype = _float_type(dtype, "SimpleModel")
+        self.activation, self.dtype = activation, np.dtype(dtype)
         # A layer is its weights and, below them, its biases: one matrix.
         widths = [n_features, n_hidden, n_classes] if n_hidden else [n_features, n_classes]
         self._layers = [(a + 1, b) for a, b in zip(widths, widths[1:], strict=False)]
-        self.n_parameters = sum(math.prod(layer) for layer in self._layers)
-        self._labels = np.arange(n_classes)[:, None]
+        self.n_parameters = sum(a * b for a, b in self._layers)
 
     def __repr__(self):
         return (
@@ -72,122 +67,112 @@ class SimpleModel:
 
     def predict_proba(self, theta, X):
         """Class probabilities, (..., m, n_classes)."""
-
-        def work(layers, inputs, out):
-            out[:] = _softmax(self._forward(layers, inputs)[-1]).swapaxes(-1, -2)
-
-        return self._apply(work, theta, X, shape=lambda m: (m, self.n_classes))
+        lead, m, dtype, blocks = self._blocks(theta, X)
+        probabilities = np.empty((*lead, m, self.n_classes), dtype)
+        for block, layers, inputs in blocks:
+            _, scores = self._forward(layers, inputs)
+            probabilities[block] = _softmax(scores).swapaxes(-1, -2)
+        return probabilities
 
     def predict(self, theta, X):
         """Most probable class, (..., m) integers."""
-
-        def work(layers, inputs, out):
-            out[:] = self._forward(layers, inputs)[-1].argmax(axis=-2)
-
-        return self._apply(work, theta, X, shape=lambda m: (m,), dtype=np.int64)
+        lead, m, _, blocks = self._blocks(theta, X)
+        classes = np.empty((*lead, m), np.int64)
+        for block, layers, inputs in blocks:
+            _, scores = self._forward(layers, inputs)
+            classes[block] = scores.argmax(axis=-2)
+        return classes
 
     def loss(self, theta, X, y, weight=None):
         """Mean cross-entropy in nats, (...,): L = -sum_i w_i log p_{y_i}(x_i) / sum_i w_i.
 
         `weight` (..., m) counts samples, zero for padding; all count once by default.
         """
-
-        def work(layers, inputs, out, y, share):
-            scores = self._forward(layers, inputs)[-1]
+        lead, _, dtype, blocks = self._blocks(theta, X, y, weight)
+        loss = np.empty(lead, dtype)
+        for block, layers, inputs, labels, share in blocks:
+            _, scores = self._forward(layers, inputs)
             scores -= scores.max(axis=-2, keepdims=True)
-            of_y = np.take_along_axis(scores, y[:, None], axis=-2)[:, 0]
-            surprise = np.log(np.exp(scores).sum(axis=-2)) - of_y
-            out[:] = (surprise * share).sum(axis=-1)
-
-        return self._apply(work, theta, X, y, weight, shape=lambda m: ())
+            of_label = np.take_along_axis(scores, labels[..., None, :], axis=-2)[..., 0, :]
+            surprise = np.log(np.exp(scores).sum(axis=-2)) - of_label
+            loss[block] = (surprise * share).sum(axis=-1)
+        return loss[()]
 
     def gradient(self, theta, X, y, weight=None):
         """Gradient of `loss` with respect to theta, (..., d), by back-propagation."""
-
-        def work(layers, inputs, out, y, share):
+        lead, _, dtype, blocks = self._blocks(theta, X, y, weight)
+        gradient = np.empty((*lead, self.n_parameters), dtype)
+        classes = np.arange(self.n_classes)[:, None]
+        for block, layers, inputs, labels, share in blocks:
+            slopes = self._split(gradient[block])
             inputs, scores = self._forward(layers, inputs)
             error = _softmax(scores)
-            error -= y[:, None] == self._labels
-            error *= share[:, None]
-            slopes = self._split(out)
+            error -= labels[..., None, :] == classes
+            error *= share[..., None, :]
             np.matmul(inputs[-1], error.swapaxes(-1, -2), out=slopes[-1])
             if self.n_hidden:
-                hidden = inputs[1][:, :-1]
-                back = scratch("back", hidden.shape, hidden.dtype)
-                error = np.matmul(layers[-1][:, :-1], error, out=back)
-                if self.activation == "relu":
-                    error *= np.greater(hidden, 0, out=scratch("mask", hidden.shape, bool))
-                else:
-                    error *= 1 - hidden**2
+                hidden = inputs[-1][..., :-1, :]
+                error = layers[-1][..., :-1, :] @ error
+                error *= hidden > 0 if self.activation == "relu" else 1 - hidden**2
                 np.matmul(inputs[0], error.swapaxes(-1, -2), out=slopes[0])
-
-        return self._apply(work, theta, X, y, weight, shape=lambda m: (self.n_parameters,))
+        return gradient
 
     def _forward(self, layers, inputs):
-        """Inputs of each layer (b, fan_in + 1, m), the last row ones, and scores (b, C, m)."""
-        *first, last = layers
-        inputs = [inputs]
-        for layer in first:
-            b, m = max(len(layer), len(inputs[-1])), inputs[-1].shape[-1]
-            shape, floating = (b, layer.shape[-1] + 1, m), np.result_type(layer, inputs[-1])
-            hidden = scratch("hidden", shape, floating)
-            inner = np.matmul(layer.swapaxes(-1, -2), inputs[-1], out=hidden[:, :-1])
+        """Inputs of each layer (..., fan_in + 1, m), the last row ones, and scores (..., C, m)."""
+        all_inputs = [inputs]
+        for layer in layers[:-1]:
+            *lead, fan_in, m = inputs.shape
+            hidden = np.empty((*lead, layer.shape[-1] + 1, m), np.result_type(layer, inputs))
+            units = np.matmul(layer.swapaxes(-1, -2), inputs, out=hidden[..., :-1, :])
             # np.maximum with a number in place of an array takes twice as long.
-            np.clip(inner, 0, np.inf, inner) if self.activation == "relu" else np.tanh(inner, inner)
-            hidden[:, -1] = 1
-            inputs.append(hidden)
-        return inputs, last.swapaxes(-1, -2) @ inputs[-1]
+            np.clip(units, 0, np.inf, units) if self.activation == "relu" else np.tanh(units, units)
+            hidden[..., -1, :] = 1
+            all_inputs.append(inputs := hidden)
+        return all_inputs, layers[-1].swapaxes(-1, -2) @ inputs
 
     def _split(self, theta):
         """theta (..., d) as views (..., fan_in + 1, fan_out), one a layer."""
         layers, start = [], 0
-        for shape in self._layers:
-            end = start + shape[0] * shape[1]
-            layers.append(theta[..., start:end].reshape(*theta.shape[:-1], *shape))
+        for fan_in, fan_out in self._layers:
+            end = start + fan_in * fan_out
+            layers.append(theta[..., start:end].reshape(*theta.shape[:-1], fan_in, fan_out))
             start = end
         return layers
 
-    def _apply(self, work, theta, X, *labels, shape, dtype=None):
-        """Call work(layers, inputs, out, *labels) on blocks; (*lead, *shape(m))."""
-        theta, X = _as_float(theta, "theta"), self._samples(X)
+    def _blocks(self, theta, X, y=None, weight=None):
+        """Leading axes, m, floating type, and what to compute, a part of the first axis at a time.
+
+        Each block is (part, layers, inputs), and (labels, shares) where y is given.
+        """
+        theta, X = _as_float(theta, "theta"), _as_float(X, "X")
         if theta.shape[-1:] != (self.n_parameters,):
             raise ValueError(f"{self!r} needs theta (..., {self.n_parameters}); got {theta.shape}")
-        m, floating = X.shape[-2], np.result_type(theta, X)
-        if labels:
-            labels = self._classes(labels[0], m), _shares(labels[1], m, floating)
-        lead = [theta.shape[:-1], X.shape[:-2], *(label.shape[:-1] for label in labels)]
-        lead = _common(lead, "SimpleModel")
-        trials = math.prod(lead)
-        if theta.size == self.n_parameters and math.prod(X.shape[:-2]) == 1:
-            theta = np.broadcast_to(theta, (*lead, self.n_parameters))  # trials differ in labels
-        layers = [_picker(layer, 2, lead) for layer in self._split(theta)]
-        inputs = _picker(_with_ones(X), 2, lead)
-        labels = [_picker(label, 1, lead) for label in labels]
-        out = np.empty((trials, *shape(m)), dtype or floating)
-        widest = m * max(self.n_hidden, self.n_classes, self.n_features + 1) * floating.itemsize
-        depth = max(1, CACHE_BYTES // widest)
-        if depth < trials:  # an even number of blocks, so that two threads end together
-            depth = -(-trials // (2 * -(-trials // (2 * depth))))
-
-        def block(start):
-            part = slice(start, start + depth)
-            picked = [of(part) for of in layers], inputs(part), out[part]
-            work(*picked, *(of(part) for of in labels))
-
-        starts = [(start,) for start in range(0, trials, depth)]
-        # The products of a single block are too small for threads of BLAS.
-        each(block, starts, trials * widest, products=depth < trials)
-        return out.reshape((*lead, *shape(m)))[()]
-
-    def _samples(self, X):
-        X = _as_float(X, "X")
         if X.ndim < 2 or X.shape[-1] != self.n_features or X.shape[-2] == 0:
             raise ValueError(
                 f"SimpleModel needs X of shape (..., m, {self.n_features}), m >= 1; got {X.shape}"
             )
-        return X
+        m, dtype = X.shape[-2], np.result_type(theta, X)
+        labels = [] if y is None else [self._labels(y, m), _shares(weight, m, dtype)]
+        shapes = [theta.shape[:-1], X.shape[:-2], *(label.shape[:-1] for label in labels)]
+        lead = _common_shape(shapes, "SimpleModel")
+        theta = np.broadcast_to(theta, (*lead, self.n_parameters))
+        X = np.broadcast_to(X, (*lead, *X.shape[-2:]))
+        labels = [np.broadcast_to(label, (*lead, m)) for label in labels]
 
-    def _classes(self, y, m):
+        def blocks():
+            longest = max(lead, default=1)
+            before = (slice(None),) * lead.index(longest) if lead else ()
+            widest = max(self.n_hidden, self.n_classes, self.n_features + 1)
+            row = math.prod(lead) // max(1, longest) * m * widest * dtype.itemsize
+            rows = max(1, BLOCK_BYTES // max(1, row))
+            for k in range(0, longest, rows):
+                part = (*before, slice(k, k + rows)) if lead else ...
+                layers, inputs = self._split(theta[part]), _with_ones(X[part])
+                yield part, layers, inputs, *(label[part] for label in labels)
+
+        return lead, m, dtype, blocks()
+
+    def _labels(self, y, m):
         y = np.asarray(y)
         if y.dtype.kind not in "iu":
             raise TypeError(f"SimpleModel needs integer labels; got dtype {y.dtype}")
@@ -216,17 +201,17 @@ class Quadratic:
         d, where neither `start` nor `curvature` says it; 1 by default.
     """
 
-    def __init__(self, start=0.0, curvature=1.0, n_parameters=None):
+    def __init__(self, start=0.0, curvature=1.0, n_parameters=1):
         start, curvature = _as_float(start, "start"), _as_float(curvature, "curvature")
         if not (np.isfinite(curvature) & (curvature > 0)).all():
             raise ValueError(f"Quadratic needs curvature > 0; got {curvature}")
-        given = () if n_parameters is None else (as_count(n_parameters, "n_parameters", ""),)
-        shape = _common([start.shape, curvature.shape, given and (int(*given),)], "Quadratic")
-        if len(shape) > 1 or 0 in shape:
+        as_count(n_parameters, "n_parameters", "Quadratic", least=1)
+        shape = _common_shape([start.shape, curvature.shape, (n_parameters,)], "Quadratic")
+        if len(shape) != 1 or 0 in shape:
             raise ValueError(f"Quadratic needs start and curvature of shape (d,); got {shape}")
-        self.n_parameters = math.prod(shape)
-        self.start = np.broadcast_to(start, self.n_parameters).copy()
-        self.curvature = np.broadcast_to(curvature, self.n_parameters).copy()
+        self.n_parameters = shape[0]
+        self.start = np.broadcast_to(start, shape).copy()
+        self.curvature = np.broadcast_to(curvature, shape).copy()
 
     def __repr__(self):
         return f"Quadratic: {self.n_parameters} parameters"
@@ -237,16 +222,16 @@ class Quadratic:
 
     def loss(self, theta, X, y=None, weight=None):
         """Mean over the samples of half the squared distance, weighted by curvature: (...,)."""
-        theta, X, share = self._arrays(theta, X, weight)
+        theta, X, share = self._checked(theta, X, weight)
         half = (self.curvature * (theta[..., None, :] - X) ** 2).sum(axis=-1) / 2
         return (half * share).sum(axis=-1)
 
     def gradient(self, theta, X, y=None, weight=None):
         """curvature * (theta - mean of the samples), (..., d)."""
-        theta, X, share = self._arrays(theta, X, weight)
+        theta, X, share = self._checked(theta, X, weight)
         return self.curvature * (theta - (share[..., None] * X).sum(axis=-2))
 
-    def _arrays(self, theta, X, weight):
+    def _checked(self, theta, X, weight):
         theta, X = _as_float(theta, "theta"), _as_float(X, "X")
         d = self.n_parameters
         if theta.shape[-1:] != (d,) or X.ndim < 2 or X.shape[-1] != d or X.shape[-2] == 0:
@@ -274,22 +259,6 @@ def _with_ones(X):
     return inputs
 
 
-def _picker(array, ndim, lead):
-    """Function of a slice of trials -> those trials of an array whose own axes are the last ndim.
-
-    One row, to be broadcast, stands for trials that share it.
-    """
-    own = array.shape[array.ndim - ndim :]
-    rows = array.reshape(-1, *own)
-    if len(rows) == 1:
-        return lambda part: rows
-    index = np.arange(len(rows)).reshape(array.shape[: array.ndim - ndim])
-    index = np.broadcast_to(index, lead).reshape(-1)
-    if len(index) == len(rows):
-        return lambda part: rows[part]
-    return lambda part: rows[index[part]]
-
-
 def _shares(weight, m, dtype):
     """Sample weights (..., m) as shares that sum to 1 over each client's samples."""
     if weight is None:
@@ -303,7 +272,7 @@ def _shares(weight, m, dtype):
     return (weight / total).astype(dtype)
 
 
-def _common(shapes, caller):
+def _common_shape(shapes, caller):
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -316,9 +285,3 @@ def _as_float(array, name):
     if array.dtype.kind not in "fiu":
         raise TypeError(f"a model needs real numbers {name}; got dtype {array.dtype}")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _float_type(dtype, caller):
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"{caller} needs dtype float32 or float64; got {np.dtype(dtype)}")
-    return np.dtype(dtype)
