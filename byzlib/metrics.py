@@ -80,16 +80,7 @@ class Interval(NamedTuple):
 def t_interval(values, level=0.95):
     """Student's interval for the mean of independent runs: mean +- t_{k-1} s / sqrt(k).
 
-    Parameters
-    ----------
-    values : (k,) array_like
-        One number a seed, k >= 2, finite.
-    level : float
-        Coverage, between 0 and 1.
-
-    Returns
-    -------
-    Interval(mean, low, high)
+    values : (k,) array_like, one number a seed, k >= 2, finite; level : coverage, between 0 and 1.
     """
     values, level = np.asarray(values, dtype=float), _level(level, "t_interval")
     if values.ndim != 1 or len(values) < 2:
@@ -117,15 +108,7 @@ class PairedDifference(NamedTuple):
 def paired_difference(a, b, level=0.95):
     """Compare two methods on the same seeds: the t-interval of a_k - b_k.
 
-    Parameters
-    ----------
-    a, b : (k,) array_like
-        a[k] and b[k] come from the same seed.
-    level : float
-
-    Returns
-    -------
-    PairedDifference(interval, p_value)
+    a, b : (k,) array_like, a[k] and b[k] from the same seed; level : coverage, between 0 and 1.
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.shape != b.shape:
@@ -145,14 +128,7 @@ def holm(p_values):
     In ascending order, q_(i) = max over j <= i of min(1, (k - j + 1) p_(j)). With probability
     1 - alpha no true "no difference" among the k is rejected, however they depend on each other.
 
-    Parameters
-    ----------
-    p_values : (k,) array_like
-        Each in [0, 1].
-
-    Returns
-    -------
-    (k,) array, in the order given.
+    p_values : (k,) array_like, each in [0, 1]. Returns (k,), in the order given.
 
     Source: Holm, Scandinavian Journal of Statistics, 1979.
     """

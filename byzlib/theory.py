@@ -87,10 +87,7 @@ def as_generator(rng, caller):
         return rng
     if rng is None:
         raise TypeError(f"{caller} draws random numbers: pass rng, a Generator or an int seed")
-    seed = as_count(rng, "rng", caller)
-    if seed < 0:
-        raise ValueError(f"{caller} needs rng >= 0 or a Generator; got rng = {seed}")
-    return np.random.default_rng(seed)
+    return np.random.default_rng(as_count(rng, "rng", caller, least=0))
 
 
 def free_parameters(function):
@@ -114,11 +111,8 @@ def measured_kappa(result, updates, honest):
 
     The kappa of a rule is its supremum over all updates (Allouah et al., AISTATS 2023).
 
-    Parameters
-    ----------
-    result, updates, honest : (..., d) answer F(x), (..., n, d) and (n,) bool array_like
-
-    Returns (...) ratios; infinite for an error where all honest rows agree, 0 for no error.
+    result : (..., d) answer F(x); updates : (..., n, d); honest : (n,) bool. Returns (...) ratios,
+    infinite for an error where all honest rows agree, 0 for no error.
     """
     group = np.asarray(updates, np.float64)[..., np.asarray(honest, bool), :]
     center = group.mean(axis=-2)
@@ -206,11 +200,6 @@ def kappa_bound(rule, n, f):
         return 4 * (h / (h - f)) ** 2
     center = _off((n + 1) // 2 - 2 * f, h)  # Bulyan
     return np.where(f > 0, (center + np.sqrt(h / (h - 2 * f) * (1 + center**2))) ** 2, 0.0)[()]
-
-
-def _off(q, h):
-    """How far the mean of q of h rows can be from that of all, in standard deviations."""
-    return np.sqrt((h - q) / q)
 
 
 def worst_case_instance(rule, n, f, declared=None):
@@ -374,6 +363,11 @@ def radius_strongly_convex(kappa, G, mu, B=0.0):
     loss*) >= mu^2 |theta - theta*|^2.
     """
     return gradient_floor(kappa, G, B) / as_numbers(mu, "mu", "radius_strongly_convex")
+
+
+def _off(q, h):
+    """How far the mean of q of h rows can be from that of all, in standard deviations."""
+    return np.sqrt((h - q) / q)
 
 
 def _density(x):

@@ -154,6 +154,16 @@ def test_sharpe_is_mean_over_standard_deviation_in_years():
     assert sharpe(3 * profit, 252) == pytest.approx(found)
     assert sharpe(-profit, 252) == pytest.approx((-found.mean, -found.high, -found.low))
     assert sharpe(profit, 252, level=0.5).half_width < found.half_width
+    # The formula: moments m and v, their covariance after Newey and West, the delta method.
+    moments = np.stack([profit - profit.mean(), profit**2 - (profit**2).mean()])
+    covariance = moments @ moments.T
+    for k in (1, 2, 3):
+        lagged = (1 - k / 4) * moments[:, k:] @ moments[:, :-k].T
+        covariance += lagged + lagged.T
+    m, v = profit.mean(), profit.var()
+    slope = np.array([(v + m**2), -m / 2]) / v**1.5
+    error = np.sqrt(slope @ covariance @ slope) / 1000
+    assert sharpe(profit, 1, lags=3).half_width == pytest.approx(stats.norm.ppf(0.975) * error)
     # Without lags and for normal profits the variance of the ratio is (1 + S^2 / 2) / T.
     big = np.random.default_rng(1).normal(1, 1, 200_000)
     plain = sharpe(big, 1, lags=0)

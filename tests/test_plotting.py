@@ -60,8 +60,12 @@ def test_the_same_figure_has_the_same_bytes(shown):
 
 
 def test_slider_holds_one_described_picture_a_value(shown):
-    plotting.slider(drawing, [1, 2, 3], "slope {}".format, "A line of slope {} & more".format, 1)
+    figures = {slope: drawing(slope) for slope in (1, 2, 3)}
+    alt = "A line of slope {} & more".format
+    plotting.slider(figures.get, figures, "slope {}".format, alt, 1)
     page = shown[0][0][0].data
+    assert all(type(f.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+               for f in figures.values())  # fmt: skip
     assert page.count("data:image/png;base64,") == page.count("alt=") == 3
     assert 'max="2" value="1"' in page and page.count(" hidden>") == 2
     assert "slope 2 &amp; more" in page

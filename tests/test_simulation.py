@@ -240,6 +240,13 @@ def test_a_crash_is_labelled_and_shared():
     assert (hourly["regime"] == "crash").sum() == 6
 
 
+def test_in_the_aftermath_of_a_crash_a_memory_changes_its_sign():
+    frame = simulate(days=1, regimes=Regime(memory=0.9), crash="2025-01-01 12:00")
+    for upset, sign in [(False, 1), (True, -1)]:
+        r = np.log(frame["close"]).diff()[(frame["regime"] == "crash") == upset][1:]
+        assert sign * r.autocorr() > 0.5
+
+
 def test_a_regime_may_be_given_in_whole_numbers():
     whole, broken = (
         simulate(days=1, regimes=Regime(*numbers), crash="2025-01-01 12:00")

@@ -119,15 +119,8 @@ def _volatility(close, follows):
 def next_returns(candles):
     """Close-to-close return that comes next, close[t+1] / close[t] - 1.
 
-    Parameters
-    ----------
-    candles : DataFrame
-        As for `engineer`.
-
-    Returns
-    -------
-    Series of float, (m,)
-        By open time; the last candle and candles before a gap are absent.
+    Takes candles as `engineer` does. Returns a Series of float, (m,), by open time; the last candle
+    and candles before a gap are absent.
     """
     close, after, times = _closes_and_next(candles)
     return pd.Series(after / close - 1, index=times, name="next_return")
@@ -143,8 +136,7 @@ def labels(candles, threshold=0.001):
 
     Parameters
     ----------
-    candles : DataFrame
-        As for `engineer`.
+    candles : DataFrame, as for `engineer`
     threshold : float
         A return, >= 0; 0.001 is ten basis points.
 
@@ -172,8 +164,7 @@ def tercile_labels(candles, fold):
 
     Parameters
     ----------
-    candles : DataFrame
-        As for `engineer`.
+    candles : DataFrame, as for `engineer`
     fold : Fold
         Of `walk_forward`; the cuts are taken from its training rows alone.
 
@@ -203,12 +194,10 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
 
     Parameters
     ----------
-    candles : DataFrame
+    candles, extended
         As for `engineer`.
     threshold : float
         As for `labels`; of use to "direction" only.
-    extended : bool
-        As for `engineer`.
     task : str
         "direction" (`labels`), "tercile" (`tercile_labels`) or "volatility"
         (`volatility_labels`); ``TASKS[task]`` names the classes.
@@ -378,7 +367,7 @@ def _check(candles):
     if not isinstance(candles, pd.DataFrame) or not isinstance(candles.index, pd.DatetimeIndex):
         raise TypeError("candles must be a DataFrame indexed by open time (a DatetimeIndex)")
     names = ["open", "high", "low", "close", "volume"]
-    if missing := [name for name in names if name not in candles.columns]:
+    if missing := [name for name in names if name not in candles]:
         raise ValueError(f"candles lack {', '.join(missing)}; they have {list(candles.columns)}")
     times = candles.index
     if times.hasnans:
@@ -426,9 +415,7 @@ def _follows(candles):
 
 def _duration(interval):
     """Length of one candle from the exchange's word for it: minutes, "D" or "W"."""
-    text, days = str(interval), {"D": 1, "W": 7}
-    if text.isdecimal() and int(text) > 0:
-        return np.timedelta64(int(text), "m")
-    if text in days:
-        return np.timedelta64(days[text], "D")
-    raise ValueError(f"attrs['interval'] must be minutes, 'D', 'W' or 'M'; got {interval!r}")
+    minutes = {"D": 1440, "W": 10_080}.get(interval, interval)
+    if not str(minutes).isdecimal():
+        raise ValueError(f"attrs['interval'] must be minutes, 'D', 'W' or 'M'; got {interval!r}")
+    return np.timedelta64(int(minutes), "m")

@@ -53,16 +53,10 @@ REAL = {
 def measure(candles):
     """Numbers that describe a market of five-minute candles.
 
-    Parameters
-    ----------
-    candles : DataFrame
-        Without gaps and with volume in every candle, as `byzlib.market.engineer` takes them.
-
-    Returns
-    -------
-    dict of float
-        By name. Returns are close-to-close, logarithmic; bp are basis points; "Flat in 200
-        candles" are percentiles, over all windows of 200 candles, of the share of Flat labels.
+    Takes a DataFrame as `byzlib.market.engineer` does, without gaps and with volume in every
+    candle. Returns a dict of float, the names of `REAL` among its keys. Returns are close-to-close,
+    logarithmic; bp are basis points; "Flat in 200 candles" are percentiles, over all windows of 200
+    candles, of the share of Flat labels.
     """
     o, h, low, c, v = (candles[k].to_numpy() for k in ("open", "high", "low", "close", "volume"))
     r = np.diff(np.log(c))

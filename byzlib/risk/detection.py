@@ -105,15 +105,9 @@ def _finite(updates, caller, least=1):
 def roc(attacked, clean):
     """The receiver operating characteristic: false alarms and hits at every threshold.
 
-    Parameters
-    ----------
-    attacked, clean : (k,), (m,) array_like
-        Scores of rounds with and without liars; an alarm is a score >= the threshold.
-
-    Returns
-    -------
-    (false_alarms, hits, thresholds), each (j,)
-        From (0, 0) at threshold infinity to (1, 1), one point for each distinct score.
+    attacked, clean : (k,), (m,) array_like, scores of rounds with and without liars; an alarm is a
+    score >= the threshold. Returns (false_alarms, hits, thresholds), each (j,): from (0, 0) at
+    threshold infinity to (1, 1), one point for each distinct score.
     """
     attacked, clean = _scores(attacked, "roc"), _scores(clean, "roc")
     if attacked.ndim != 1 or clean.ndim != 1:
@@ -194,15 +188,8 @@ def _share_above(attacked, clean):
 def cusum(scores, drift):
     """Page's cumulated sum over rounds: S_t = max(0, S_(t-1) + score_t - drift), S_0 = 0.
 
-    Parameters
-    ----------
-    scores : (..., T) array_like, no NaN
-    drift : float
-        What a round takes back; between the mean score of clean and of attacked rounds.
-
-    Returns
-    -------
-    (..., T) array, >= 0.
+    scores : (..., T) array_like, no NaN; drift : float, what a round takes back, between the mean
+    score of clean and of attacked rounds. Returns (..., T), >= 0.
 
     Source: Page, Biometrika 1954.
     """

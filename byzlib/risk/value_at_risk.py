@@ -52,16 +52,8 @@ def expected_shortfall(returns, q=0.01):
 def pinball_loss(theta, returns, q=0.01):
     """Mean of (q - 1{r < theta}) (r - theta): least where theta is the q-quantile of the returns.
 
-    Parameters
-    ----------
-    theta : (...,) array_like
-        A return: minus a value at risk.
-    returns : (..., m) array_like
-    q : float
-
-    Returns
-    -------
-    (...,) array, >= 0.
+    theta : (...,) array_like, a return, minus a value at risk; returns and q as in `value_at_risk`.
+    Returns (...,), >= 0.
 
     Source: Koenker and Bassett, Econometrica 1978.
     """
@@ -137,15 +129,8 @@ def federated_var(
 def exceedances(returns, var):
     """The days whose loss was larger than the value at risk.
 
-    Parameters
-    ----------
-    returns : (..., T) array_like
-    var : (...,) or (..., T) array_like
-        One figure for all days of a trial, or, with as many axes as `returns`, one for each day.
-
-    Returns
-    -------
-    (..., T) array of bool
+    returns : (..., T) array_like; var : (...,) or (..., T) array_like, one figure for all days of a
+    trial or, with as many axes as `returns`, one for each day. Returns (..., T) bool.
     """
     x, var = _returns(returns, "exceedances"), np.asarray(var, dtype=float)
     return x < -(var if var.ndim == x.ndim else var[..., None])
