@@ -269,18 +269,3 @@ def _last_axis(values, caller, wanted):
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(f"{caller} needs {wanted}; got {values.shape}")
     return values
-
-
-def bootstrap_interval(values, level=0.95, rng=0, draws=9999):
-    """Interval for the mean of (k,) values that follows their own shape: BCa bootstrap.
-
-    Source: Efron, Journal of the American Statistical Association, 1987.
-    """
-    values, centre = np.asarray(values, dtype=float), float(np.mean(values))
-    if np.ptp(values) == 0:
-        return Interval(centre, centre, centre)
-    from scipy.stats import bootstrap  # takes a second to import, and few ask for it
-
-    rng = np.random.default_rng(rng)
-    found = bootstrap((values,), np.mean, confidence_level=level, n_resamples=draws, rng=rng)
-    return Interval(centre, *map(float, found.confidence_interval))
