@@ -12,19 +12,30 @@ import numpy as np
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # a benchmark tells nobody that it runs
 
-SAME = ""  # the definition of byzlib: the answers must agree
-
 
 def byzfl_numpy(x, f):
     """byzfl, on the array itself."""
-    return _byzfl(x, f)
+    import byzfl
+
+    # A new object each time: centered clipping starts where its last call ended.
+    return {
+        "median": lambda: byzfl.Median()(x),
+        "trimmed_mean": lambda: byzfl.TrMean(f)(x),
+        "krum": lambda: byzfl.Krum(f)(x),
+        "multi_krum": lambda: byzfl.MultiKrum(f)(x),
+        "geometric_median": lambda: byzfl.GeometricMedian()(x),
+        "minimum_diameter_average": lambda: byzfl.MDA(f)(x),
+        "nearest_neighbor_mixing": lambda: byzfl.NNM(f)(x),
+        "centered_clipping": lambda: byzfl.CenteredClipping(tau=radius(x))(x),
+        "mean_around_median": lambda: byzfl.Meamed(f)(x),
+    }
 
 
 def byzfl_torch(x, f):
     """byzfl on a tensor, which it turns into float32 whatever comes in."""
     import torch
 
-    return _byzfl(torch.from_numpy(x), f)
+    return byzfl_numpy(torch.from_numpy(x), f)
 
 
 def flwr_functions(x, f):
@@ -112,23 +123,6 @@ def torchjd(x, f):
     }
 
 
-def _byzfl(x, f):
-    import byzfl
-
-    # A new object each time: centered clipping starts where its last call ended.
-    return {
-        "median": lambda: byzfl.Median()(x),
-        "trimmed_mean": lambda: byzfl.TrMean(f)(x),
-        "krum": lambda: byzfl.Krum(f)(x),
-        "multi_krum": lambda: byzfl.MultiKrum(f)(x),
-        "geometric_median": lambda: byzfl.GeometricMedian()(x),
-        "minimum_diameter_average": lambda: byzfl.MDA(f)(x),
-        "nearest_neighbor_mixing": lambda: byzfl.NNM(f)(x),
-        "centered_clipping": lambda: byzfl.CenteredClipping(tau=radius(x))(x),
-        "mean_around_median": lambda: byzfl.Meamed(f)(x),
-    }
-
-
 PEERS = {
     "byzfl": byzfl_numpy,
     "byzfl (torch)": byzfl_torch,
@@ -140,42 +134,29 @@ PEERS = {
 PACKAGES = ("byzfl", "flwr", "krum", "torchjd")
 TORCH = ("byzfl (torch)", "krum", "torchjd")  # their threads are set by torch
 
+# What differs where a library means another rule by the name; "" is the definition of byzlib.
 _BYZFL = {
-    "median": SAME,
-    "trimmed_mean": SAME,
-    "krum": "n - f - 1 neighbours",
-    "multi_krum": "n - f - 1 neighbours",
-    "geometric_median": "three steps from zero",
-    "minimum_diameter_average": SAME,
-    "nearest_neighbor_mixing": SAME,
-    "centered_clipping": SAME,
-    "mean_around_median": SAME,
-}
+    "median": "", "trimmed_mean": "", "minimum_diameter_average": "", "mean_around_median": "",
+    "nearest_neighbor_mixing": "", "centered_clipping": "", "krum": "n - f - 1 neighbours",
+    "multi_krum": "n - f - 1 neighbours", "geometric_median": "three steps from zero",
+}  # fmt: skip
 DEFINITIONS = {
     "byzfl": _BYZFL,
     # torch.median, its argument order apart, is a quantile here too: the mean of the middle two.
     "byzfl (torch)": _BYZFL,
-    "flwr": dict.fromkeys(["median", "trimmed_mean", "krum", "multi_krum", "bulyan"], SAME),
+    "flwr": dict.fromkeys(["median", "trimmed_mean", "krum", "multi_krum", "bulyan"], ""),
     "flwr (messages)": {
-        "krum": SAME,
-        "multi_krum": SAME,
-        "bulyan": "one scoring instead of n - 2f rounds",
+        "krum": "", "multi_krum": "", "bulyan": "one scoring instead of n - 2f rounds",
     },
     "krum": {
-        "median": SAME,
-        "trimmed_mean": SAME,
-        "krum": SAME,
-        "multi_krum": SAME,
-        "geometric_median": "smoothed, to 1e-6",
+        "median": "", "trimmed_mean": "", "krum": "", "multi_krum": "",
+        "geometric_median": "smoothed, to 1e-6", "minimum_diameter_average": "",
         "bulyan": "rounds of means, then a trimmed mean",
-        "minimum_diameter_average": SAME,
     },
     "torchjd": {
-        "trimmed_mean": SAME,
-        "krum": "distances not squared",
-        "multi_krum": "distances not squared",
+        "trimmed_mean": "", "krum": "distances not squared", "multi_krum": "distances not squared",
     },
-}
+}  # fmt: skip
 
 
 def radius(x):
