@@ -3,7 +3,8 @@
     python -m tests.bybit_server FILE --port 8123
     BYZLIB_BYBIT_URL=http://127.0.0.1:8123 python ...
 
-replays a candle file: csv or csv.gz with ts_ms,open,high,low,close,volume[,turnover]. In a test:
+replays a candle file: csv or csv.gz with ts_ms,open,high,low,close,volume[,turnover[,source]], as
+`python -m byzlib.market --out` writes it. In a test:
 
     with serve(rows, script=[Reply(status=503)]) as url:
         fetch_klines(..., base_url=url)
@@ -19,6 +20,7 @@ import argparse
 import csv
 import gzip
 import json
+import random
 import re
 import socket
 import struct
@@ -161,10 +163,11 @@ class Reply:
 
 
 class Url(str):
-    """The server's address, with `log`: a (path, parameters) pair for each request seen, and
-    `market`, what it serves."""
+    """The server's address, with `log`: a (path, parameters) pair for each request seen, `script`,
+    what it will say next, and `market`, what it serves."""
 
     log: list
+    script: list
     market: Market
 
 
@@ -204,7 +207,7 @@ class _Server(ThreadingHTTPServer):
         self.market, self.script = market, script
         self.stopping, self.lock = threading.Event(), threading.Lock()
         self.url = Url(f"http://127.0.0.1:{self.server_address[1]}")
-        self.url.log, self.url.market = [], market
+        self.url.log, self.url.market, self.url.script = [], market, self.script
 
     def next_reply(self, path, asked):
         with self.lock:
@@ -256,25 +259,25 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+COLUMNS = ["ts_ms", "open", "high", "low", "close", "volume", "turnover", "source"]
+
+
 def read_candles(path):
     """The rows of a candle file, as text; spreadsheets like to spoil them, which is said."""
     opener = gzip.open if str(path).endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        head = next(lines, [])
-        want = ["ts_ms", "open", "high", "low", "close", "volume"]
-        if head not in (want, [*want, "turnover"]):
-            raise ValueError(f"{path}, line 1 needs {','.join(want)}[,turnover]; has {head}")
-        rows = list(lines)
+        head, *rows = [*csv.reader(file)] or [[]]
+    if head not in (COLUMNS[:6], COLUMNS[:7], COLUMNS):
+        raise ValueError(f"{path}, line 1 needs {','.join(COLUMNS[:6])}[,turnover]; has {head}")
     for line, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise ValueError(
                 f"{path}, line {line} has {len(row)} columns; the first has {len(head)}"
             )
-        for name, text in zip(head, row, strict=True):
+        for name, text in zip(head[:7], row):
             if not re.fullmatch("[0-9]{13}" if name == "ts_ms" else r"[0-9]+(\.[0-9]+)?", text):
                 raise ValueError(f"{path}, line {line}, column {name}: {text!r} is no plain number")
-    return rows
+    return [row[:7] for row in rows]
 
 
 def guess(path):
@@ -323,6 +326,37 @@ def main(arguments=None):
         pass
     finally:
         server.server_close()
+
+
+# --- Made-up candles, and the look of a frame of them ---
+
+STEP = 300_000
+T0 = 1_714_521_600_000  # 2024-05-01 00:00 UTC
+
+
+def at(i):
+    return T0 + i * STEP
+
+
+def made_up(n, start=T0, step=STEP, seed=7):
+    """`n` neighbouring candles, each opening where the last one closed."""
+    rng, price, rows = random.Random(seed), 60_000, []
+    for i in range(n):
+        close = price + rng.randint(-50, 50)
+        high, low = max(price, close) + rng.randint(0, 9), min(price, close) - rng.randint(0, 9)
+        rows.append((start + i * step, f"{price}.5", f"{high}.5", f"{low}.5", f"{close}.5",
+                     f"{rng.randint(1, 99)}.125", f"{rng.randint(10**5, 10**7)}.25"))  # fmt: skip
+        price = close
+    return rows
+
+
+def same_candles(frame, rows):
+    """Assert that a frame of the loader holds these rows, exactly and in its documented form."""
+    assert list(frame.columns) == ["open", "high", "low", "close", "volume", "turnover"]
+    assert (frame.dtypes == "float64").all()
+    assert frame.index.name == "open_time" and str(frame.index.dtype) == "datetime64[ms, UTC]"
+    assert list(frame.index.astype("int64")) == [int(row[0]) for row in rows]
+    assert frame.to_numpy().tolist() == [[float(x) for x in row[1:]] for row in rows]
 
 
 if __name__ == "__main__":

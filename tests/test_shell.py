@@ -17,8 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 import conftest
 from byzlib.market import BadRequest, cache_path, default_cache, load_klines, main
 from notebooks.execute import environment, run, text_of
-from tests.bybit_cases import at, made_up, same_candles
-from tests.bybit_server import serve
+from tests.bybit_server import at, made_up, same_candles, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="this system knows no such thing")

@@ -1,6 +1,7 @@
 """Candles: Bybit's and simulated ones, and the learning tasks that are made of them.
 
 bybit, cache     candles of Bybit's public market data, straight or through one file
+command          the same from the command line: python -m byzlib.market BTCUSDT
 features         features, labels, splits that respect time
 simulation       a simulated market: symbols, venues, regimes, a crash
 sample           ninety days of it, with a card: CARD.md
@@ -10,20 +11,6 @@ planted          a task whose best possible accuracy is known
 
 import importlib
 
-from byzlib.market._bybit_errors import (
-    BadRequest,
-    BadResponse,
-    BybitError,
-    RateLimited,
-    RegionBlocked,
-    UnknownSymbol,
-    Unreachable,
-)
-from byzlib.market.cache import (
-    CandleStore,
-    cache_path,
-    default_cache,
-)
 from byzlib.market.features import (
     CLASSES,
     EXTENDED,
@@ -43,14 +30,18 @@ from byzlib.market.planted import planted_signal, planted_signal_accuracy
 from byzlib.market.sample import load_sample
 from byzlib.market.simulation import REGIMES, SYMBOLS, Regime, simulate
 
-CLIENT = ["fetch_klines", "load_klines", "main"]
+# The client is imported when it is asked for: no chapter needs `requests`.
+_ERRORS = ["BybitError", "BadRequest", "UnknownSymbol", "RateLimited", "RegionBlocked"]
+_ERRORS += ["BadResponse", "Unreachable"]
+_LOADER = dict.fromkeys(["fetch_klines", *_ERRORS], "bybit")
+_LOADER |= dict.fromkeys(["load_klines", "cache_path", "default_cache"], "cache")
+_LOADER["main"] = "command"
 
 __all__ = [
     "BadRequest",
     "BadResponse",
     "BybitError",
     "CLASSES",
-    "CandleStore",
     "EXTENDED",
     "FEATURES",
     "Fold",
@@ -83,7 +74,6 @@ __all__ = [
 
 
 def __getattr__(name):
-    """The client is imported when it is asked for: no chapter needs `requests`."""
-    if name in CLIENT:
-        return getattr(importlib.import_module("byzlib.market.bybit"), name)
+    if name in _LOADER:
+        return getattr(importlib.import_module(f"byzlib.market.{_LOADER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

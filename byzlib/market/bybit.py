@@ -1,46 +1,484 @@
-"""The market-data client: closed candles from Bybit, or one sentence that says why not.
+"""Closed candles from Bybit, or one sentence that says why not.
 
-`fetch_klines` asks for fixed windows that cover the range, checks every row that comes back, and
-leaves out the candle that is still moving. It fills nothing in and takes nothing from elsewhere.
-`load_klines` does the same through a file that remembers. From the command line:
-
-    python -m byzlib.market BTCUSDT --interval 5 --days 30
-
-The protocol is documented at https://bybit-exchange.github.io/docs/v5/market/kline.
+`fetch_klines` checks what is asked, walks over the range in pages, believes no reply before it is
+checked row by row, and leaves out the candle that still moves. It fills nothing in and takes
+nothing from elsewhere.
+The protocol is described at https://bybit-exchange.github.io/docs/v5/market/kline.
 """
 
-import argparse
-import functools
+import json
+import math
 import os
-import sys
-import warnings
-from datetime import UTC, datetime
-from pathlib import Path
+import re
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain, pairwise
 
-import numpy as np
+import pandas as pd
+import requests
+from requests.adapters import HTTPAdapter
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
 
-from byzlib.market import _bybit_wire as wire
-from byzlib.market._bybit_errors import (  # noqa: F401 -- the errors are part of this module
-    BadRequest,
-    BadResponse,
-    BybitError,
-    RateLimited,
-    RegionBlocked,
-    Trouble,
-    UnknownSymbol,
-    Unreachable,
-)
-from byzlib.market._bybit_http import Line
-from byzlib.market._bybit_pages import Harvest, collect, frame
-from byzlib.market._bybit_request import (  # noqa: F401
-    CATEGORIES,
-    MAINNET,
-    PAGE,
-    checked,
-)
-from byzlib.market._candle_file import Unusable
-from byzlib.market._candle_times import EARLIEST, INTERVALS
-from byzlib.market.cache import CandleStore, cache_path, default_cache
+from byzlib.theory import as_count, as_number
+
+MAINNET = "https://api.bybit.com"
+CATEGORIES = ("linear", "spot", "inverse")
+COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
+HOST = r"([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9a-fA-F:.]+\])"
+PAGE = 1000  # candles a request, the most that Bybit gives
+BODY_CAP = 8_000_000  # bytes of one unpacked reply; a full page has about 110,000
+TRIES = 4  # of a request whose trouble may pass
+BACKOFF = 0.25  # seconds; doubled from try to try
+LONGEST_WAIT = 5.0  # seconds that a server may make us wait before the next try
+
+
+# --- What goes wrong ---
+
+
+class BybitError(Exception):
+    """No candles; the message says what was asked, what came, and what to do."""
+
+    advice = ""
+
+    def __init__(self, came, passing=False):
+        super().__init__(came)
+        self.passing = passing  # whether to ask again at once may help
+
+    def complete(self, what):
+        """Say besides what came also what was asked, and what to do."""
+        self.args = (f"asked {what}; got {self}; {self.advice}",)
+
+
+class BadRequest(BybitError):
+    """What was asked cannot be done: an argument, or the cache file that it names."""
+
+
+class UnknownSymbol(BybitError):
+    """Bybit does not list this symbol in this category."""
+
+    advice = "check the spelling of the symbol, and its category"
+
+
+class RateLimited(BybitError):
+    """Too many requests, and waiting a little did not help."""
+
+    advice = "ask nothing for ten minutes, and less often then"
+
+
+class RegionBlocked(BybitError):
+    """Bybit does not serve the country that the request came from."""
+
+    advice = "give base_url the Bybit host of your region, or use the simulated load_sample"
+
+
+class BadResponse(BybitError):
+    """Something answered, but not with the candles that were asked for."""
+
+    advice = "use nothing of it, check base_url, and ask again later"
+
+
+class Unreachable(BybitError):
+    """No complete answer within the tries and the deadline."""
+
+    advice = "check the network, raise deadline if it was short, or use the simulated load_sample"
+
+
+def quote(said):
+    """The beginning of what came, safe to print."""
+    said = " ".join((said if isinstance(said, str) else repr(said))[:1000].split())
+    said = "".join(letter if letter.isprintable() else "?" for letter in said)
+    return f"'{said[:200]}...'" if len(said) > 200 else f"'{said}'"
+
+
+# --- When candles open: they are numbered, so that ranges, pages and gaps are whole numbers ---
+
+EARLIEST, LATEST = 1_262_304_000_000, 4_102_444_800_000  # years 2010 to 2100, in milliseconds
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+MINUTE, DAY = 60_000, 86_400_000
+STEPS = {str(m): m * MINUTE for m in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)}
+STEPS |= {"D": DAY, "W": 7 * DAY}
+INTERVALS = (*STEPS, "M")
+FIRST_MONDAY = 4 * DAY  # weeks open on Mondays, the first on 1970-01-05
+
+
+def candle_number(ms, interval):
+    """The number of the candle that holds the instant `ms` (milliseconds since 1970, UTC)."""
+    if interval == "M":
+        day = EPOCH + ms * MILLISECOND
+        return 12 * day.year + day.month - 1
+    return (ms - FIRST_MONDAY * (interval == "W")) // STEPS[interval]
+
+
+def open_time(number, interval):
+    """The instant, in milliseconds, at which candle `number` opens."""
+    if interval == "M":
+        return (datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND
+    return number * STEPS[interval] + FIRST_MONDAY * (interval == "W")
+
+
+def utc(ms):
+    """`ms` as people write it, to the minute: 2024-05-01 00:05."""
+    return f"{EPOCH + ms * MILLISECOND:%Y-%m-%d %H:%M}"
+
+
+# --- What is asked ---
+
+
+@dataclass(frozen=True)
+class Query:
+    """Candles `first` to `last` of a market, or the newest `count` up to `last` (first is None)."""
+
+    url: str
+    market: str  # host, category, symbol and interval
+    interval: str
+    first: int | None
+    last: int
+    count: int
+    deadline: float
+
+    def newest(self, now):
+        """The same for the newest candles that are closed at the instant `now`."""
+        last = min(self.last, candle_number(now, self.interval) - 1)
+        return replace(self, first=last - self.count + 1, last=last)
+
+    def __str__(self):
+        when = f"the newest {self.count}"
+        if self.first is not None:
+            start, end = (utc(open_time(n, self.interval)) for n in (self.first, self.last))
+            endless = self.last == candle_number(LATEST, self.interval)
+            when = f"{start} to " + ("now" if endless else end)
+        return f"{self.market}, {when} UTC"
+
+
+def checked(symbol, interval, start, end, category, limit, base_url, deadline):
+    """The query that the arguments of `fetch_klines` make, or `BadRequest`."""
+    url = os.environ.get("BYZLIB_BYBIT_URL") or MAINNET if base_url is None else base_url
+    interval = str(interval)
+    try:
+        for name, value in {"category": category, "symbol": symbol, "base_url": url}.items():
+            if not isinstance(value, str):
+                raise TypeError(f"{name} needs a string; got {value!r}")
+        if category not in CATEGORIES:
+            raise ValueError(f"category needs to be {', '.join(CATEGORIES)}; got {category!r}")
+        if not re.fullmatch("[A-Z0-9]{1,30}(-[A-Z0-9]{1,20})*", symbol):
+            raise ValueError(f"symbol needs capitals and digits, like 'BTCUSDT'; got {symbol!r}")
+        if interval not in INTERVALS:
+            raise ValueError(f"interval needs to be {', '.join(INTERVALS)}; got {interval!r}")
+        if not re.fullmatch(rf"https?://{HOST}(:[0-9]{{1,5}})?/?", url):
+            raise ValueError(f"base_url needs scheme and host, like {MAINNET}; got {url!r}")
+        deadline = as_number(deadline, "deadline", "fetch_klines")
+        if deadline > DAY / 1000:
+            raise ValueError(f"deadline needs seconds, at most a day of them; got {deadline}")
+        first, last, count = numbered(interval, start, end, limit)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(str(error)) from error
+    url = url.rstrip("/")
+    market = f"{url.partition('://')[2]} {category} {symbol} {interval}"
+    return Query(url, market, interval, first, last, count, deadline)
+
+
+def numbered(interval, start, end, limit):
+    """First candle, last candle, and how many: what is not known yet is None."""
+    last = candle_number(math.floor(instant("end", LATEST if end is None else end)), interval)
+    count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
+    if count > PAGE:
+        raise ValueError(f"limit needs to be at most {PAGE}; got {limit}")
+    if start is None:
+        return None, last, count
+    first = candle_number(math.ceil(instant("start", start)) - 1, interval) + 1
+    if limit is not None and end is None:
+        last = first + count - 1
+    if last < first:
+        raise ValueError(f"no candle of interval {interval} opens from {start} to {end}")
+    if limit is not None and last - first >= count:
+        raise ValueError(f"{start} to {end} needs a limit of {last - first + 1}; got {limit}")
+    return first, last, count
+
+
+def instant(name, value):
+    """An aware datetime, or integer milliseconds, as milliseconds since 1970."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        ms = (value - EPOCH) / MILLISECOND
+    else:
+        ms = as_count(
+            value, f"{name} (milliseconds since 1970) or an aware datetime", "fetch_klines"
+        )
+    if not EARLIEST <= ms <= LATEST:
+        raise ValueError(f"{name} needs milliseconds within the years 2010 to 2100; got {value!r}")
+    return ms
+
+
+# --- Requests and replies ---
+
+
+class Patience(Retry):
+    """Waits as long as the server asks for, within reason; what cannot be read asks for nothing."""
+
+    def get_retry_after(self, response):
+        try:
+            return min(super().get_retry_after(response) or 0, LONGEST_WAIT)
+        except (InvalidHeader, ValueError, OverflowError):
+            return 0
+
+
+class Session(requests.Session):
+    """Requests to one host, all of them by one deadline, in seconds from now."""
+
+    def __init__(self, url, deadline):
+        super().__init__()
+        self.url, self.deadline = url, deadline
+        self.end = time.monotonic() + deadline
+        # No proxy stands between this machine and itself.
+        self.trust_env = not re.match(r"https?://(localhost|127\.|\[::1\])", url)
+        statuses = (408, 429, *range(500, 600))
+        retries = Patience(
+            TRIES - 1, other=0, backoff_factor=BACKOFF, status_forcelist=statuses,
+            raise_on_status=False,
+        )  # fmt: skip
+        self.mount(url, HTTPAdapter(max_retries=retries))
+
+    def clock(self):
+        """The server's clock, in milliseconds."""
+        try:
+            return self.ask("/v5/market/time")["time"]
+        except BybitError as error:
+            error.complete(f"{self.url} for the time")
+            raise
+
+    def ask(self, path, **params):
+        """The envelope of a successful reply.
+
+        `Patience` sees to connections and statuses; a reply that came broken or calls the server
+        busy is asked for again here. The work is done in a thread that is left behind at the
+        deadline: a socket's own timeout starts anew with each byte, and a name lookup has none.
+        """
+        for attempt in range(TRIES):
+            reply = Future()
+            threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
+            try:
+                return decode(*reply.result(self.end - time.monotonic()))
+            except TimeoutError:
+                came = f"no complete answer within the deadline of {self.deadline:g} s"
+                raise Unreachable(came) from None
+            except BybitError as error:
+                wait = BACKOFF * 2**attempt
+                late = time.monotonic() + wait >= self.end
+                if not error.passing or attempt == TRIES - 1 or late:
+                    raise
+            time.sleep(wait)
+
+    def _get(self, reply, path, params):
+        """One request; status, headers and body, or what went wrong, go into the future `reply`."""
+        seconds, status = min(10.0, self.deadline / 3), None
+        try:
+            with self.get(
+                self.url + path, params=params, timeout=seconds, stream=True, allow_redirects=False
+            ) as response:
+                status, body = response.status_code, bytearray()
+                for piece in response.iter_content(8192):
+                    body += piece
+                    if len(body) > BODY_CAP:
+                        raise BadResponse(
+                            f"over {BODY_CAP} bytes, beginning with {quote(body[:100])}"
+                        )
+            reply.set_result((status, response.headers, bytes(body)))
+        except (requests.RequestException, HTTPError) as error:
+            broken = isinstance(error, requests.exceptions.ContentDecodingError)
+            while error.__context__ is not None:  # the first cause says most
+                error = error.__context__
+            came = f"no complete answer: {quote(str(error) or type(error).__name__)}"
+            kind = BadResponse if broken else Unreachable
+            reply.set_exception(kind(came, passing=status is not None))
+        except BaseException as error:
+            reply.set_exception(error)
+
+
+def decode(status, headers, body):
+    """The envelope of a successful reply; any other is an error that shows its beginning.
+
+    Strict: UTF-8, no NaN or Infinity, no key twice, retCode and time whole numbers.
+    """
+    text = body.decode("utf-8", errors="replace")
+    if status != 200:
+        said = headers.get("Location") or re.sub("<[^>]*>", " ", text)
+        raise refusal("HTTP", status, said)
+    try:
+        # `int` refuses the constants NaN and Infinity, which are no JSON.
+        envelope = json.loads(body.decode("utf-8"), parse_constant=int, object_pairs_hook=unique)
+        if not isinstance(envelope, dict) or type(envelope.get("retCode")) is not int:
+            raise ValueError("an object with a whole retCode is needed")
+    except (ValueError, RecursionError) as error:
+        came = f"{len(body)} bytes that are no reply of Bybit's ({error}): {quote(text)}"
+        raise BadResponse(came, passing=True) from error
+    if envelope["retCode"] != 0:
+        error = refusal("retCode", envelope["retCode"], str(envelope.get("retMsg")))
+        error.passing = isinstance(error, RateLimited | Unreachable)
+        raise error
+    now = envelope.get("time")
+    if type(now) is not int or not EARLIEST <= now <= LATEST:
+        raise BadResponse(f"time {quote(now)}, which is no millisecond time")
+    return envelope
+
+
+def unique(pairs):
+    """A JSON object as a dict, or ValueError where a key stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+# HTTP statuses and retCodes, the words that must stand beside them, and what they mean.
+REFUSALS = [
+    ((429, 10006), "", RateLimited),
+    ((403,), "access too frequent", RateLimited),
+    ((403,), "from your country", RegionBlocked),
+    ((451, 10009, 10024), "", RegionBlocked),
+    ((10001,), "symbol", UnknownSymbol),
+    ((10029,), "", UnknownSymbol),
+    ((408, *range(500, 600), 5004, 10000, 10016), "", Unreachable),
+]
+
+
+def refusal(name, number, said):
+    """The error that a reply with this status or retCode is."""
+    meant = (
+        kind for numbers, words, kind in REFUSALS if number in numbers and words in said.lower()
+    )
+    return next(meant, BadResponse)(f"{name} {number} {quote(said)}")
+
+
+DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")  # float takes "nan", "1_0" and other digits
+
+
+def read_row(row, interval):
+    """Candle number and the values of `COLUMNS`, floats, of one row of a reply."""
+    if not isinstance(row, list) or len(row) != 1 + len(COLUMNS):
+        raise BadResponse(f"{quote(row)}, which is no row of {1 + len(COLUMNS)} columns")
+    if not re.fullmatch("[0-9]{13}", str(row[0])):
+        raise BadResponse(f"{quote(row)}, which opens at no millisecond time")
+    for name, text in zip(COLUMNS, row[1:], strict=True):
+        if not isinstance(text, str) or not DECIMAL.fullmatch(text):
+            raise BadResponse(f"{quote(row)}, whose {name} is no plain decimal")
+    number = candle_number(int(row[0]), interval)
+    if open_time(number, interval) != int(row[0]):
+        raise BadResponse(f"{quote(row)}, which opens between two candles of interval {interval}")
+    opened, high, low, close, volume, turnover = values = tuple(map(float, row[1:]))
+    if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
+        raise BadResponse(f"{quote(row)}, whose prices are not 0 < low <= open, close <= high")
+    if volume == 0 and high > low:
+        raise BadResponse(f"{quote(row)}, whose prices moved at volume 0")
+    return number, values
+
+
+# --- Pages ---
+
+
+@dataclass
+class Page:
+    """One reply: all that the exchange has of candles `first` to `last`, which are closed."""
+
+    first: int
+    last: int
+    candles: dict  # number to values
+    closed: int  # the last candle that the server's clock calls closed
+    dropped: dict
+
+
+def download(query, session, spans, progress):
+    """Ask for `spans`, pairs of first and last candle, page by page, up to the server's clock."""
+    _, category, symbol, interval = query.market.split()
+    closed = query.last
+    silent = None if progress else True  # None: no bar where stderr is no terminal
+    with tqdm(desc=symbol, unit="page", delay=1.0, disable=silent) as bar:
+        for start, stop in spans:
+            for first in range(start, stop + 1, PAGE):
+                if first > closed:
+                    return
+                last = min(first + PAGE - 1, stop)
+                try:
+                    reply = session.ask(
+                        "/v5/market/kline",
+                        category=category,
+                        symbol=symbol,
+                        interval=interval,
+                        start=max(0, open_time(first, interval)),
+                        end=open_time(last, interval),
+                        limit=PAGE,
+                    )
+                    page = read_page(reply, query.market, first, last)
+                except BybitError as error:
+                    error.complete(replace(query, first=first))  # what is missing now
+                    raise
+                closed = page.closed
+                bar.total = sum(len(range(n, min(m, closed) + 1, PAGE)) for n, m in spans)
+                bar.update()
+                yield page
+
+
+def read_page(reply, market, first, last):
+    """The page of a reply to a request for candles `first` to `last`."""
+    _, category, symbol, interval = market.split()
+    result, candles, dropped = reply.get("result"), {}, Counter()
+    closed = candle_number(reply["time"], interval) - 1
+    if not isinstance(result, dict) or not isinstance(result.get("list"), list):
+        raise BadResponse(f"{quote(reply)}, without a result.list")
+    if (result.get("category", category), result.get("symbol", symbol)) != (category, symbol):
+        raise BadResponse(f"{quote(result)}, another market")
+    for row in result["list"]:
+        number, values = read_row(row, interval)
+        if number > closed + 1:
+            raise BadResponse(f"{quote(row)}, from after the server's own clock")
+        # One candle more at either end is a habit of the server.
+        if not first - 1 <= number <= last + 1:
+            raise BadResponse(f"{quote(row)}, from {utc(int(row[0]))}, another range")
+        if number > closed:
+            dropped["unfinished"] += 1
+        elif not first <= number <= last:
+            dropped["outside"] += 1
+        elif candles.setdefault(number, values) is not values:
+            dropped["duplicates"] += 1
+            if candles[number] != values:
+                raise BadResponse(f"{quote(row)}, and {candles[number]} for the same time")
+    # The newest candles may still be on their way into the list: absence says nothing there.
+    proven = last if last < closed else max(candles, default=first - 1)
+    return Page(first, proven, candles, closed, dropped)
+
+
+def frame(query, pages, held=None):
+    """Candles that came in pages, and those `held` before, as `fetch_klines` returns them."""
+    candles, dropped = dict(held or {}), Counter(unfinished=0, duplicates=0, outside=0)
+    for page in pages:
+        candles |= page.candles
+        dropped.update(page.dropped)
+    last = min([query.last, *(page.closed for page in pages)])
+    if not candles:
+        raise BadResponse(
+            f"asked {query}; got 0 of {max(0, last - query.first + 1)} candles that are closed by "
+            "the server's clock; check the range, its unit (milliseconds), and when the symbol was "
+            "listed"
+        )
+    numbers = sorted(candles)
+    gaps = [
+        (before + 1, after - 1)
+        for before, after in pairwise([query.first - 1, *numbers, last + 1])
+        if after - before > 1
+    ]
+    times = [open_time(n, query.interval) for n in (*numbers, *chain(*gaps))]
+    times = pd.to_datetime(times, unit="ms", utc=True).as_unit("ms").rename("open_time")
+    table = pd.DataFrame([candles[n] for n in numbers], times[: len(numbers)], list(COLUMNS))
+    edges = times[len(numbers) :]  # first and last missing candle, gap by gap
+    table.attrs = dict(zip(("source", "category", "symbol", "interval"), query.market.split()))
+    table.attrs["gaps"] = [(a, b, m - n + 1) for a, b, (n, m) in zip(edges[::2], edges[1::2], gaps)]
+    table.attrs["dropped"] = dict(dropped)
+    return table
 
 
 def fetch_klines(
@@ -53,12 +491,12 @@ def fetch_klines(
     limit=None,
     base_url=None,
     deadline=30.0,
-    strict=False,
-    closed_only=True,
-    max_pages=500,
     progress=True,
 ):
     """Closed candles, oldest first.
+
+    Bybit sends the newest candle while it still moves and flags it nowhere. A candle is closed
+    here when it ends at or before the `time` in the server's own reply; the local clock has no say.
 
     Parameters
     ----------
@@ -76,12 +514,6 @@ def fetch_klines(
         Scheme and host; otherwise the environment's BYZLIB_BYBIT_URL, otherwise Bybit itself.
     deadline : float
         Seconds for the whole call, retries included. A page of 1000 candles takes about 0.2.
-    strict : bool
-        Refuse gaps, and rows of more than seven columns.
-    closed_only : bool
-        False also returns the candle that still moves, as the last row, marked in `attrs`.
-    max_pages : int
-        Pages of 1000 candles that the call may ask for; a longer range is refused, never cut.
     progress : bool
         A progress bar on stderr when that is a terminal and the call takes over a second.
 
@@ -90,261 +522,20 @@ def fetch_klines(
     pandas.DataFrame
         Float columns open, high, low, close, volume, turnover; index `open_time`, UTC, ascending,
         unique. Prices are in quote coin a base coin (USDT a BTC). Volume is in base coin (BTC) and
-        turnover in quote coin (USDT) for linear and spot; for inverse it is the other way round:
-        volume in quote coin (USD), turnover in base coin (BTC).
-        `attrs`:
-        source, category, symbol, interval;
-        units, of volume and turnover;
-        gaps, a list of (first missing, last missing, how many) inside the range asked;
-        dropped, the counts of what was left out: unfinished, duplicates (identical), outside the
-        range asked, columns (rows that had more than seven; the further ones are not read);
-        n_jumps, how many candles do not open where their neighbour closed, and jumps, the first
-        20 of these pairs: on Bybit a sign of a lost, foreign or edited row, elsewhere usual;
-        unfinished, the open time of the candle that still moves, None when it is not included.
+        turnover in quote coin (USDT) for linear and spot; for inverse it is the other way round.
+        `attrs`: source, the host that answered; category, symbol, interval; gaps, a list of (first
+        missing, last missing, how many) inside the range asked; dropped, the counts of rows left
+        out: unfinished, duplicates (identical), outside the range asked.
 
     Raises
     ------
     BybitError
-        One of BadRequest, UnknownSymbol, RateLimited, RegionBlocked, BadResponse, Unreachable.
-
-    Notes
-    -----
-    Bybit sends the newest candle while it still moves and flags it nowhere. A candle is closed
-    here when it ends at or before the `time` in the server's own reply; the local clock has no say.
+        BadRequest before anything is sent; UnknownSymbol, RateLimited, RegionBlocked, BadResponse
+        or Unreachable for what comes. Any reply that is not exactly as documented is a BadResponse.
     """
-    asked = checked(symbol, interval, start, end, category, limit, base_url, deadline, max_pages)
-    with Line(asked.url, float(deadline)) as line:
-        try:
-            asked = _with_start(asked, line)
-            harvest = Harvest(asked, strict)
-            collect(line, harvest, [(asked.first, asked.last)], max_pages, progress)
-            return frame(harvest, harvest.candles, closed_only, _host(asked))
-        except Trouble as trouble:
-            if trouble.missing is not None and trouble.missing > asked.first:
-                missing = asked.when(trouble.missing)
-                trouble.came += f"; missing: {missing}, and nothing is returned"
-            raise trouble.error(asked) from trouble.__cause__
-
-
-def load_klines(
-    symbol="BTCUSDT",
-    interval="5",
-    start=None,
-    end=None,
-    *,
-    category="linear",
-    limit=None,
-    base_url=None,
-    deadline=30.0,
-    strict=False,
-    closed_only=True,
-    max_pages=500,
-    progress=True,
-    cache=None,
-    refresh=False,
-):
-    """Closed candles through a cache: what it holds is not asked for again.
-
-    A range with an end that the cache covers is answered without any network. Each page that
-    comes is kept at once, so a call that fails or is killed goes on where it was when repeated.
-
-    Parameters
-    ----------
-    symbol, interval, start, end, category, limit, base_url, deadline, strict, closed_only, \
-max_pages, progress
-        As for `fetch_klines`. Without `end` the newest candles are always asked for.
-    cache : path, optional
-        One SQLite file for all markets; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise
-        `default_cache()`. Where none can be made, a RuntimeWarning says so and nothing is kept.
-        Without a home folder one must be named.
-    refresh : bool
-        Ask for the whole range again, and put what comes in the place of what the cache holds.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `fetch_klines` returns it. In `attrs`, source names every host that candles came from,
-        and dropped counts what this call left out; besides:
-        cache, the file, None when there is none; cached, how many candles it held before.
-
-    Raises
-    ------
-    BybitError
-        As `fetch_klines`. BadRequest also for a cache that belongs to another program or version,
-        is damaged, or cannot be written, by its name; it is left as it was. BadResponse also when
-        the server contradicts a candle in the cache: both are kept, and `refresh` settles it.
-    """
-    asked = checked(symbol, interval, start, end, category, limit, base_url, deadline, max_pages)
-    path = cache_path(cache)
-    options = {"strict": strict, "closed_only": closed_only, "max_pages": max_pages}
-    try:
-        store = CandleStore(path, asked.market)
-    except Unusable as error:
-        warnings.warn(f"{error}; candles are fetched and not kept", RuntimeWarning, stacklevel=2)
-        table = fetch_klines(
-            symbol, interval, start, end, category=category, limit=limit, base_url=base_url,
-            deadline=deadline, progress=progress, **options,
-        )  # fmt: skip
-        table.attrs |= {"cache": None, "cached": 0}
-        return table
-    with store:
-        return _load(asked, store, float(deadline), refresh, progress, **options)
-
-
-def _load(asked, store, deadline, refresh, progress, strict, closed_only, max_pages):
-    with Line(asked.url, deadline) as line:
-        try:
-            asked = _with_start(asked, line, store)
-            harvest = Harvest(asked, strict)
-            spans, cached = [(asked.first, asked.last)], {}
-            if not refresh:
-                # In this order: what another process keeps meanwhile is asked for twice, not never.
-                spans = store.missing(asked.first, asked.last)
-                cached = store.read(asked.first, asked.last)
-                spans = _with_witness(spans, cached)
-
-            def keep(first, last, candles, clock):
-                first += first in cached
-                if first <= last:
-                    store.keep(first, last, candles, clock, _host(asked), replace=refresh)
-
-            collect(line, harvest, spans, max_pages, progress, keep)
-            candles = store.read(asked.first, asked.last) if spans else cached
-            hosts = sorted(store.sources(asked.first, asked.last)) or [_host(asked)]
-            table = frame(harvest, harvest.candles | candles, closed_only, " and ".join(hosts))
-        except Trouble as trouble:
-            if trouble.missing is not None:
-                first = trouble.missing + (trouble.missing in cached)
-                trouble.came += f"; missing: {asked.when(first)}"
-                trouble.advice += f"; what came before is kept in {store.path}: ask again to go on"
-            raise trouble.error(asked) from trouble.__cause__
-    table.attrs |= {"cache": str(store.path), "cached": len(cached)}
-    return table
-
-
-def _with_start(asked, line, store=None):
-    """The same request with its first candle known, which may need the server's clock."""
-    if asked.first is not None:
-        return asked
-    if store and not store.missing(asked.last, asked.last):
-        return asked.newest(asked.opens(asked.last + 1))  # it is kept, so it is closed
-    return asked.newest(wire.clock(line.ask("/v5/market/time")))
-
-
-def _with_witness(spans, cached):
-    """Each span with the candle before it, if the cache holds that: a server whose candle is
-    another one is found out before its pages are joined to what is there."""
-    return [(first - (first - 1 in cached), last) for first, last in spans]
-
-
-def _host(asked):
-    return asked.url.split("//")[1]
-
-
-# --- The command ---
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _parser():
-    parser = _Parser(
-        prog="python -m byzlib.market",
-        description="Download closed candles from Bybit into a cache file, and go on where it was.",
-    )
-    add = parser.add_argument
-    add("symbol", help="upper case, as Bybit lists it: BTCUSDT")
-    add("--interval", default="5", help=f"one of {' '.join(INTERVALS)}; default: 5")
-    add("--category", default="linear", help=f"one of {' '.join(CATEGORIES)}; default: linear")
-    add("--start", type=_instant, help="first open time: 2024-05-01 or 2024-05-01T12:00, UTC")
-    add("--end", type=_instant, help="last open time; default: now, by the server's clock")
-    add("--days", type=float, help="instead of --start: so many days up to the end; default: 30")
-    usual = str(default_cache()).replace("%", "%%")  # argparse fills in what follows a %
-    add("--cache", help=f"the file; default: $BYZLIB_BYBIT_CACHE or {usual}")
-    add("--out", metavar="FILE.csv", help="also write the candles as csv")
-    add("--refresh", action="store_true", help="ask for what the cache holds as well")
-    add("--strict", action="store_true", help="refuse gaps")
-    add("--deadline", type=float, default=3600.0, help="seconds in all; default: 3600")
-    add("--max-pages", type=int, default=500, help="pages of 1000 candles, at most; default: 500")
-    add("--base-url", help="default: $BYZLIB_BYBIT_URL or Bybit itself")
-    return parser
-
-
-def _instant(text):
-    when = datetime.fromisoformat(text)
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
-
-
-def main(arguments=None):
-    """The command line; returns the exit code: 0, 1 for no candles, 2 for a bad request, or 130."""
-    parser = _parser()
-    args = vars(parser.parse_args(arguments))
-    out, days = args.pop("out"), args.pop("days")
-    if days is not None and (args["start"] is not None or not 0 < days <= 36525):
-        parser.error("--days needs a number above 0, and no --start beside it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)  # without a cache this has no purpose
-            args["cache"] = cache_path(args["cache"])
-            if args["start"] is None:
-                args["start"] = _days_before(30.0 if days is None else days, **args)
-            table = load_klines(**args)
-        if out is not None:
-            _write_csv(table, Path(out))
-        print(_summary(table, out))
-        return 0
-    except BybitError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2 if type(error) is BadRequest else 1
-    except (OSError, RuntimeWarning) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        kept = f"what came is kept in {args['cache']}"
-        print(f"\n{parser.prog}: stopped; {kept}: run it again to go on", file=sys.stderr)
-        return 130
-
-
-def _days_before(days, end, base_url, deadline, interval, category, max_pages, symbol, **_):
-    """The instant `days` before `end`, or before now by the server's clock."""
-    asked = checked(symbol, interval, None, end, category, None, base_url, deadline, max_pages)
-    if end is None:
-        with Line(asked.url, deadline) as line:
-            try:
-                end = wire.clock(line.ask("/v5/market/time"))
-            except Trouble as trouble:
-                raise trouble.error(f"{asked.url} for the time") from trouble.__cause__
-    else:
-        end = int(end.timestamp() * 1000)
-    return max(EARLIEST, end - int(days * 86_400_000))
-
-
-def _write_csv(table, path):
-    """All of the file or nothing: ts_ms,open,high,low,close,volume,turnover as exact decimals."""
-    rows = zip(table.index.astype("int64"), table.to_numpy(), strict=True)
-    plain = functools.partial(np.format_float_positional, trim="-")
-    lines = [f"{opened},{','.join(map(plain, row))}" for opened, row in rows]
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", encoding="ascii", newline="\n") as file:
-            file.write("\n".join([",".join(["ts_ms", *table.columns]), *lines, ""]))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _summary(table, out):
-    about, first, last = table.attrs, *(f"{table.index[i]:%Y-%m-%d %H:%M}" for i in (0, -1))
-    counts = {name: count for name, count in about["dropped"].items() if count}
-    counts |= {"gaps": len(about["gaps"]), "jumps": about["n_jumps"]}
-    return (
-        "{category} {symbol}, interval {interval}: ".format(**about)
-        + f"{len(table)} candles, {first} to {last} UTC, {about['cached']} of them kept before; "
-        + ", ".join(f"{count} {name}" for name, count in counts.items())
-        + f"; in {about['cache']}"
-        + (f" and {out}" if out is not None else "")
-    )
+    query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
+    with Session(query.url, query.deadline) as session:
+        if query.first is None:
+            query = query.newest(session.clock())
+        pages = list(download(query, session, [(query.first, query.last)], progress))
+    return frame(query, pages)

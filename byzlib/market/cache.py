@@ -1,304 +1,212 @@
-"""The cache behind `load_klines`: one SQLite file of closed candles and the spans they prove.
+"""Candles that are downloaded once: one SQLite file for all markets of all hosts.
 
-    candles    one row a candle: the exact decimals as text, and a checksum
-    spans      from where to where the file has all that the exchange has, by whose word, and when
-    conflicts  candles that came again with other numbers, beside the ones that are kept
+    pages(market, first, last, candles, crc)
 
-A span is proven when a reply to a request for all of it was kept. So a gap inside a span is the
-exchange's own and is not asked for again, and what lies between spans is. Rows outside every span
-count for nothing. Each reply is one transaction: a process killed at any moment leaves the whole
-page or none of it, and two processes may write at once, one after the other.
-
-Decimals are text ("60000.5", no idle zeros), so that what the exchange printed is kept exactly and
-`float` of it is the float that a fresh reply gives. The checksum is the CRC-32 of the row and its
-key, which notices every edit within four neighbouring bytes: it guards against accidents.
+`market` is the key: host, category, symbol and interval ("api.bybit.com linear BTCUSDT 5"), so that
+what a replay said never comes back as Bybit's. A page holds all that the host has of candles
+`first` to `last` (numbers, as `bybit.candle_number` counts): a list of [number, open, high, low,
+close, volume, turnover] in JSON, under a checksum. Pages of a market do not overlap. Each reply is
+one transaction: a process killed at any moment leaves the whole page or none of it, and two
+processes may write, one after the other. Only closed candles are kept, and they never change.
 """
 
+import json
 import os
 import sqlite3
-import sys
-import zlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from zlib import crc32
 
-from byzlib.market._bybit_errors import BadRequest, BadResponse
-from byzlib.market._candle_file import open_file, transaction
-from byzlib.market._candle_times import LATEST, candle_number, open_time, utc
+from platformdirs import user_cache_path
 
-_HERE = "category = ? AND symbol = ? AND interval = ?"
-_BETWEEN = f"{_HERE} AND open_time BETWEEN ? AND ?"
-_ROW = "open_time, open, high, low, close, volume, turnover, crc"
+from byzlib.market.bybit import (
+    BadRequest,
+    BadResponse,
+    BybitError,
+    Session,
+    checked,
+    download,
+    frame,
+    open_time,
+    utc,
+)
+
+MAGIC = b"SQLite format 3\0"
+APPLICATION = 0x42595A02  # "BYZ" and the version, in the file's header where SQLite has room for it
+TABLE = """CREATE TABLE IF NOT EXISTS pages (market TEXT NOT NULL, first INTEGER NOT NULL,
+    last INTEGER NOT NULL, candles TEXT NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (market, first))"""
+PATIENCE = 30.0  # seconds to wait for another process to finish its page
 
 
-class CandleStore:
-    """Candles of one market in a file that may hold many.
+def load_klines(
+    symbol="BTCUSDT",
+    interval="5",
+    start=None,
+    end=None,
+    *,
+    category="linear",
+    limit=None,
+    base_url=None,
+    deadline=30.0,
+    progress=True,
+    cache=None,
+    refresh=False,
+):
+    """Closed candles through a cache: what it holds is not asked for again.
+
+    A range with start and end that the cache covers is answered without any network. Each page
+    that comes is kept at once, so that a call that fails or is killed goes on where it was when it
+    is repeated. Where new candles meet kept ones, one kept candle is asked for again, and a server
+    that contradicts it is found out.
 
     Parameters
     ----------
-    path : Path
-        Made when it is not there, with its folder. An empty file is as good as none.
-    market : dict
-        category, symbol and interval, as Bybit spells them.
+    symbol, interval, start, end, category, limit, base_url, deadline, progress
+        As for `fetch_klines`. Without `end` the newest candles are always asked for.
+    cache : path, optional
+        One SQLite file for all markets of all hosts; otherwise the environment's
+        BYZLIB_BYBIT_CACHE, otherwise `default_cache()`.
+    refresh : bool
+        Ask for the whole range again, and put what comes in the place of what the cache holds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `fetch_klines` returns it; its `dropped` counts what this call left out. In `attrs`
+        also: cache, the file; cached, how many candles it held before.
 
     Raises
     ------
-    BadRequest
-        The file belongs to another program or another version, or is damaged. It is not touched.
-    Unusable
-        There is no such place, or it cannot be written.
+    BybitError
+        As `fetch_klines`. BadRequest also for a cache that belongs to another program or version,
+        is damaged, or cannot be used, by its name; it is left as it was. BadResponse also when the
+        server contradicts a candle in the cache, which keeps its own; `refresh` settles it.
     """
-
-    def __init__(self, path, market):
-        self.path, self.market = Path(path), market
-        self.key = (market["category"], market["symbol"], market["interval"])
-        with self._trouble():
-            self.db = open_file(self.path)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.db.close()
-
-    # --- Reading; candles are given by number, as `candle_number` counts them ---
-
-    def spans(self, first, last):
-        """What is proven of candles `first` to `last`.
-
-        Returns
-        -------
-        list of (int, int)
-            Candle numbers, inclusive, ascending, as few as possible.
-        """
-        joined = []
-        for one, other, *_ in self._spans(first, last):
-            one, other = max(one, first), min(other, last)
-            if joined and one == joined[-1][1] + 1:
-                joined[-1] = (joined[-1][0], other)
-            else:
-                joined.append((one, other))
-        return joined
-
-    def missing(self, first, last):
-        """What is not proven of candles `first` to `last`: the spans between the spans."""
-        edges = [first - 1]
-        for one, other in self.spans(first, last):
-            edges += [one, other]
-        edges.append(last + 1)
-        return [
-            (before + 1, after - 1)
-            for before, after in zip(edges[::2], edges[1::2], strict=True)
-            if after - before > 1
-        ]
-
-    def sources(self, first, last):
-        """Who said so, for candles `first` to `last`: a set of host names."""
-        return {host for *_, who in self._spans(first, last) for host in who.split(" and ")}
-
-    def read(self, first, last):
-        """The proven candles from `first` to `last`.
-
-        Returns
-        -------
-        dict
-            Candle number to a tuple of six decimals, as `wire.rows` gives them.
-
-        Raises
-        ------
-        BadRequest
-            A row was altered or is lost.
-        BadResponse
-            Two values of one candle are kept and nobody has said which is right.
-        """
-        found = {}
-        with self._transaction("DEFERRED"):
-            for one, other, count, *_ in self._spans(first, last):
-                if (held := self._count(one, other)) != count:
-                    raise self._damage(f"it holds {held} candles of a span of {count}")
-                found |= self._rows(max(one, first), min(other, last))
-            self._refuse_conflicts(first, last)
-        return found
-
-    # --- Writing ---
-
-    def keep(self, first, last, candles, clock, source, replace=False):
-        """Keep a reply: all that the exchange has of candles `first` to `last`.
-
-        Parameters
-        ----------
-        first, last : int
-            The span that the reply proves; every candle in it is closed at `clock`.
-        candles : dict
-            Candle number to six decimals. Those outside the span are witnesses: they are compared
-            with what is kept, and passed over.
-        clock : int
-            The server's time, in milliseconds.
-        source : str
-            The host that answered.
-        replace : bool
-            Put the reply in the place of what is kept, and settle conflicts in its favour.
-
-        Raises
-        ------
-        BadResponse
-            A candle kept earlier has other numbers, or is no longer there. The file keeps the
-            old one, and the new one beside it; nothing else of the reply is kept.
-        BadRequest
-            The file cannot be written: the disk is full, say. It stays as it was.
-        """
-        if self._opens(last + 1) > clock:
-            raise ValueError(f"candle {last} is not closed at {clock}: it cannot be kept")
-        with self._transaction():
-            whole = min([first, *candles]), max([last, *candles])
-            spans = self._spans(whole[0] - 1, whole[1] + 1)
-            old = {} if replace else self._proven(spans, *whole)
-            old = {n: row for n, row in old.items() if first <= n <= last or n in candles}
-            clash = [number for number in old if candles.get(number) != old[number]]
-            if clash:
-                self._insert("conflicts", {n: candles[n] for n in clash if n in candles})
-            else:
-                self._put(first, last, candles, clock, source, spans, replace)
-        if clash:
-            values = old[clash[0]], candles.get(clash[0], "no candle")
-            raise self._conflict(clash[0], *values, len(clash))
-
-    def _proven(self, spans, first, last):
-        """The rows of the window that lie in a span."""
-        found = {}
-        for one, other, *_ in spans:
-            found |= self._rows(max(one, first), min(other, last))
-        return found
-
-    def _put(self, first, last, candles, clock, source, spans, replace):
-        """The rows of the window anew, and one span for it and those of its source beside it."""
-        fresh = {number: row for number, row in candles.items() if first <= number <= last}
-        window, count = (*self.key, *self._window(first, last)), len(fresh)
-        begin, end = first, last
-        for one, other, held, when, who in spans:
-            beside = other == begin - 1 or one == end + 1
-            meets = one <= end and other >= begin
-            if not (meets or (beside and who == source)):
-                continue
-            where = f"DELETE FROM spans WHERE {_HERE} AND first = ?"
-            self.db.execute(where, (*self.key, self._opens(one)))
-            if replace and self._count(one, other) != held:
-                continue  # what was lost beside the window is asked for again
-            count += held - (self._count(max(one, begin), min(other, end)) if meets else 0)
-            first, last, clock = min(first, one), max(last, other), max(clock, when)
-            source = " and ".join(sorted({*source.split(" and "), *who.split(" and ")}))
-        for table in ("candles", "conflicts"):
-            self.db.execute(f"DELETE FROM {table} WHERE {_BETWEEN}", window)
-        self._insert("candles", fresh)
-        row = (*self.key, *self._window(first, last), count, clock, source)
-        self.db.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-    def _insert(self, table, candles):
-        rows = ((self._opens(number), *row) for number, row in candles.items())
-        self.db.executemany(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*self.key, *row, self._crc(row)) for row in rows],
-        )
-
-    # --- Within ---
-
-    def _spans(self, first, last):
-        """(first, last, candles, clock, source) of each span that touches the window."""
-        query = f"SELECT first, last, candles, clock, source FROM spans WHERE {_HERE} \
-AND first <= ? AND last >= ? ORDER BY first"
-        window = (self._opens(last), self._opens(first))
-        found = []
-        with self._trouble():
-            stored = self.db.execute(query, (*self.key, *window)).fetchall()
-        for start, end, candles, clock, source in stored:
-            if not all(type(n) is int and 0 <= n <= LATEST for n in (start, end, candles, clock)):
-                raise self._damage(f"a span from {start!r} to {end!r} at {clock!r}")
-            one, other = self._number(start), self._number(end)
-            # A span cannot prove what was still moving when it was made.
-            closed = min(other, self._number(clock) - 1)
-            if closed < other:
-                candles = len(self._rows(one, closed))
-            if closed >= one:
-                found.append((one, closed, candles, clock, source))
-        return found
-
-    def _rows(self, first, last):
-        query = f"SELECT {_ROW} FROM candles WHERE {_BETWEEN} ORDER BY open_time"
-        found, window = {}, self._window(first, last)
-        with self._trouble():
-            for *row, crc in self.db.execute(query, (*self.key, *window)):
-                if self._crc(row) != crc:
-                    raise self._damage(f"the candle of {utc(row[0])} was altered: {tuple(row[1:])}")
-                found[self._number(row[0])] = tuple(row[1:])
-        return found
-
-    def _count(self, first, last):
-        query = f"SELECT count(*) FROM candles WHERE {_BETWEEN}"
-        return self.db.execute(query, (*self.key, *self._window(first, last))).fetchone()[0]
-
-    def _refuse_conflicts(self, first, last):
-        query = f"SELECT {_ROW} FROM conflicts WHERE {_BETWEEN} ORDER BY open_time"
-        clash = self.db.execute(query, (*self.key, *self._window(first, last))).fetchall()
-        if clash:
-            number = self._number(clash[0][0])
-            old = self._rows(number, number).get(number, "no candle")
-            raise self._conflict(number, old, clash[0][1:-1], len({row[0] for row in clash}))
-
-    def _conflict(self, number, old, new, count):
-        others = f" (and {count - 1} more)" if count > 1 else ""
-        return BadResponse(
-            f"cache {self.path} holds {' '.join(self.key)} {utc(self._opens(number))} UTC as "
-            f"{_show(old)}, and the server said {_show(new)}{others}; both are kept: load with "
-            "refresh=True to take what the server says now"
-        )
-
-    def _damage(self, what):
-        return BadRequest(
-            f"cache {self.path} is damaged ({what}); nothing of it is used: load the range with "
-            "refresh=True, or move the file away"
-        )
-
-    def _crc(self, row):
-        return zlib.crc32("|".join(map(str, (*self.key, *row))).encode())
-
-    def _opens(self, number):
-        return open_time(number, self.market["interval"])
-
-    def _number(self, ms):
-        return candle_number(ms, self.market["interval"])
-
-    def _window(self, first, last):
-        return self._opens(first), self._opens(last)
-
-    @contextmanager
-    def _transaction(self, kind="IMMEDIATE"):
-        with self._trouble(), transaction(self.db, kind):
-            yield
-
-    @contextmanager
-    def _trouble(self):
+    query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
+    path = cache_path(cache)
+    with opened(path) as db, Session(query.url, query.deadline) as session:
+        if query.first is None:
+            query = query.newest(session.clock())
+        held, spans = ({}, [(query.first, query.last)]) if refresh else read(db, query)
+        pages, unproven = [], []
         try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise BadRequest(
-                f"cache {self.path} cannot be written or read ({error}); it stays as it was: free "
-                "the disk or end the other program, or name another file"
-            ) from error
-        except sqlite3.Error as error:
-            raise self._damage(str(error)) from error
+            for page in download(query, session, spans, progress):
+                pages.append(page)
+                unproven.append(page)
+                if page.candles:  # a broken server may send empty pages, and nothing else
+                    keep(db, query, unproven, refresh)
+                    unproven = []
+        except BybitError as error:
+            error.args = (f"{error}; what came before is kept in {path}",)
+            raise
+    table = frame(query, pages, held)
+    table.attrs |= {"cache": str(path), "cached": len(held)}
+    return table
 
 
-def _show(row):
-    return row if isinstance(row, str) else f"({', '.join(row)})"
+@contextmanager
+def opened(path):
+    """A connection to the cache at `path`, which is made when it is missing or empty."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = b""
+        if path.exists():
+            with open(path, "rb") as file:  # SQLite itself might begin to repair a stranger's file
+                head = file.read(72)
+    except OSError as error:
+        raise BadRequest(f"cache {path} cannot be used ({error}): name another file") from error
+    if head and not (head.startswith(MAGIC) and head[68:] == APPLICATION.to_bytes(4)):
+        raise BadRequest(
+            f"cache {path} belongs to another program, or to another version of byzlib, and is "
+            "left alone: name another file"
+        )
+    try:
+        with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
+            if not head:
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    db.execute(TABLE)  # another process may have been quicker
+                    db.execute(f"PRAGMA application_id = {APPLICATION}")
+            yield db
+    except sqlite3.Error as error:
+        raise BadRequest(
+            f"cache {path} cannot be used ({error}); it stays as it was: name another file, or "
+            "free the disk, end the other program, move the damaged file away"
+        ) from error
+
+
+def read(db, query):
+    """What is held of a query, number to values, and the spans of it that are not.
+
+    A span begins and ends with the candle that is held beside it, as a witness.
+    """
+    candles, spans, covered, witness = {}, [], query.first - 1, 0
+    for first, last, page in pages_of(db, query.market, query.first, query.last):
+        if first > covered + 1:
+            spans.append((covered + 1 - witness, first))
+        candles |= {n: values for n, values in page.items() if query.first <= n <= query.last}
+        covered, witness = last, 1
+    if covered < query.last:
+        spans.append((covered + 1 - witness, query.last))
+    return candles, spans
+
+
+def keep(db, query, pages, replace=False):
+    """Keep what `pages` prove, all of it or nothing; where `replace`, against what is held."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        for page in pages:
+            parts = [(page.first, page.last, page.candles)]
+            for first, last, held in pages_of(db, query.market, page.first, page.last, replace):
+                if not replace:
+                    compare(query, page, first, last, held)
+                db.execute(
+                    "DELETE FROM pages WHERE market = ? AND first = ?", (query.market, first)
+                )
+                parts += [(first, page.first - 1, held), (page.last + 1, last, held)]
+            for first, last, candles in parts:
+                rows = [[n, *candles[n]] for n in sorted(candles) if first <= n <= last]
+                entry = query.market, first, last, json.dumps(rows)
+                if first <= last:
+                    db.execute(
+                        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
+                        (*entry, crc32(repr(entry).encode())),
+                    )
+
+
+def compare(query, page, first, last, held):
+    """The candles of a page must be those that are `held` as candles `first` to `last`."""
+    for n in range(max(first, page.first), min(last, page.last) + 1):
+        if page.candles.get(n) != held.get(n):
+            raise BadResponse(
+                f"asked {query}; got {page.candles.get(n, 'no candle')} for "
+                f"{utc(open_time(n, query.interval))}, where the cache has "
+                f"{held.get(n, 'no candle')}, and keeps it; refresh=True takes what the server says"
+            )
+
+
+def pages_of(db, market, first, last, repair=False):
+    """(first, last, candles) of each page that touches candles `first` to `last`."""
+    touching = "FROM pages WHERE market = ? AND first <= ? AND last >= ? ORDER BY first"
+    columns = "SELECT market, first, last, candles, crc "
+    for *entry, crc in db.execute(columns + touching, (market, last, first)).fetchall():
+        _, first, last, text = entry
+        if crc == crc32(repr(tuple(entry)).encode()):
+            yield first, last, {n: tuple(values) for n, *values in json.loads(text)}
+        elif repair:
+            db.execute("DELETE FROM pages WHERE market = ? AND first = ?", (market, first))
+        else:
+            raise sqlite3.DatabaseError(
+                f"a page of {market} was altered; refresh=True asks for it again"
+            )
+
+
+# --- Where the file is ---
 
 
 def cache_path(cache=None):
-    """The cache file that `load_klines` uses.
-
-    Raises
-    ------
-    BadRequest
-        No path can be made of what was given, or nothing was and there is no home for the default.
-    """
+    """The cache file that `load_klines` uses; BadRequest where no path can be made of `cache`."""
     cache = os.environ.get("BYZLIB_BYBIT_CACHE") or default_cache() if cache is None else cache
     if cache is None:
         raise BadRequest(
@@ -315,14 +223,10 @@ def cache_path(cache=None):
 
 def default_cache():
     """byzlib/candles.sqlite in the folder where this system keeps caches; None without a home."""
-    variable, below_home = {
-        "win32": ("LOCALAPPDATA", "AppData/Local"),
-        "darwin": ("", "Library/Caches"),
-    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
-    folder = Path(os.environ.get(variable, ""))
-    if not folder.is_absolute():  # the XDG standard: a relative path is no path
-        try:
-            folder = Path.home() / below_home
-        except RuntimeError:
-            return None
-    return folder / "byzlib" / "candles.sqlite"
+    try:
+        folder = user_cache_path("byzlib", appauthor=False)
+        if not folder.is_absolute():  # the XDG standard: a relative path is no path
+            folder = Path.home() / ".cache" / "byzlib"
+    except RuntimeError:
+        return None
+    return folder / "candles.sqlite"

@@ -1,0 +1,519 @@
+"""The candle cache and the command that fills it: what is asked, kept, refused and resumed."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byzlib.market import (
+    BadRequest,
+    BadResponse,
+    Unreachable,
+    bybit,
+    cache,
+    cache_path,
+    default_cache,
+    fetch_klines,
+    load_klines,
+    main,
+)
+from tests.bybit_server import STEP, T0, Reply, at, made_up, read_candles, same_candles, serve
+
+ROOT = Path(__file__).resolve().parents[1]
+NOBODY = "http://127.0.0.1:9"
+posix = pytest.mark.skipif(os.name != "posix", reason="this system knows no such thing")
+
+
+@pytest.fixture(autouse=True)
+def file(monkeypatch, tmp_path):
+    """The cache file that is used where none is named; tries follow each other at once."""
+    monkeypatch.setattr(bybit, "BACKOFF", 0.002)
+    monkeypatch.delenv("BYZLIB_BYBIT_URL", raising=False)
+    monkeypatch.setenv("BYZLIB_BYBIT_CACHE", str(tmp_path / "candles.sqlite"))
+    return tmp_path / "candles.sqlite"
+
+
+def load(url, first=0, last=9, **options):
+    return load_klines("BTCUSDT", "5", at(first), at(last), base_url=url, **options)
+
+
+def windows(url):
+    """First and last candle of each window that was asked for."""
+    asked = [asked for _, asked in url.log if "start" in asked]
+    return [tuple((int(p[name]) - T0) // STEP for name in ("start", "end")) for p in asked]
+
+
+def quiet(url, *span, **options):
+    """A load that the cache answers: the server is not asked."""
+    asked = len(url.log)
+    frame = load(url, *span, **options)
+    assert len(url.log) == asked
+    return frame
+
+
+# --- What is asked for, and what is not ---
+
+
+def test_what_is_kept_is_what_was_fetched_and_needs_no_network(file):
+    rows = made_up(2600)
+    with serve([*rows[:700], *rows[720:]]) as url:
+        fetched = fetch_klines(start=at(3), end=at(2500), base_url=url)
+        first, again = load(url, 3, 2500), quiet(url, 3, 2500)
+        same_candles(quiet(url, 100, 110), rows[100:111])
+    for frame, cached in ((first, 0), (again, len(fetched))):
+        assert frame.equals(fetched)
+        assert frame.attrs == fetched.attrs | {"cache": str(file), "cached": cached}
+
+
+def test_only_what_is_missing_is_asked_for_with_a_witness_at_each_side():
+    rows = made_up(5000)
+    with serve(rows) as url:
+        load(url, 1000, 1999)
+        load(url, 3000, 3499)
+        same_candles(load(url, 500, 4000), rows[500:4001])
+        assert windows(url)[2:] == [(500, 1000), (1999, 2998), (2999, 3000), (3499, 4000)]
+        same_candles(quiet(url, 500, 4000), rows[500:4001])
+
+
+def test_the_newest_candles_are_asked_for_and_the_moving_one_is_not_kept():
+    rows = made_up(60)
+    with serve(rows, now=at(20) + 1) as url:
+        same_candles(load_klines(start=at(0), base_url=url), rows[:20])
+        url.market.now = at(50) + 1
+        same_candles(load_klines(start=at(0), base_url=url), rows[:50])
+        assert [first for first, _ in windows(url)] == [0, 19]
+        same_candles(load_klines(limit=30, base_url=url), rows[20:50])
+        assert len(windows(url)) == 2  # besides the clock, nothing
+
+
+def test_candles_that_are_still_on_their_way_are_asked_for_again():
+    rows = made_up(31)
+    with serve(rows, now=at(20)) as url:
+        url.market.rows, url.market.times = url.market.rows[:18], url.market.times[:18]
+        assert load(url, 0, 19).attrs["gaps"][0][2] == 2
+    with serve(rows, now=at(25), port=int(url.rpartition(":")[2])) as url:
+        same_candles(load(url, 0, 19), rows[:20])
+        assert windows(url) == [(17, 19)]
+
+
+def test_a_gap_of_the_exchange_is_asked_for_once_and_empty_pages_alone_prove_nothing():
+    rows = made_up(4000)
+    empty = Reply({"retCode": 0, "result": {"list": []}, "time": at(5000)})
+    with serve([*rows[:500], *rows[2700:]], script=[empty] * 4) as url:
+        with pytest.raises(BadResponse, match="0 of 3501 candles"):
+            load(url, 0, 3500)
+        frame = load(url, 0, 3500)
+        assert [gap[2] for gap in frame.attrs["gaps"]] == [2200]
+        assert quiet(url, 0, 3500).equals(frame)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12), st.booleans()), max_size=12))
+def test_pages_tile_the_union_of_what_was_kept(spans):
+    world = {n: (float(n),) * 6 for n in range(60) if n % 7}  # the exchange has gaps of its own
+    query = bybit.Query("", "here linear BTCUSDT 5", "5", 0, 59, 200, 1.0)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute(cache.TABLE)
+        proven = set()
+        for first, length, replace in spans:
+            numbers = range(first, first + length + 1)
+            held = {n: world[n] for n in numbers if n in world}
+            cache.keep(db, query, [bybit.Page(first, numbers[-1], held, 99, {})], replace)
+            proven |= set(numbers)
+            candles, missing = cache.read(db, query)
+            assert candles == {n: row for n, row in world.items() if n in proven}
+            asked = {n for one, other in missing for n in range(one, other + 1)}
+            edges = {n for span in missing for n in span}
+            assert asked - edges <= set(range(60)) - proven <= asked
+            pages = db.execute("SELECT first, last FROM pages ORDER BY first").fetchall()
+            assert [n for one, other in pages for n in range(one, other + 1)] == sorted(proven)
+
+
+# --- Hosts and markets ---
+
+
+def test_what_a_replay_said_never_comes_back_as_another_hosts():
+    rows, alien = made_up(20), made_up(20, seed=8)
+    with serve(rows) as one, serve(alien) as other:
+        for _ in range(2):
+            for url, held in ((one, rows), (other, alien)):
+                frame = load(url)
+                same_candles(frame, held[:10])
+                assert frame.attrs["source"] == url.removeprefix("http://")
+        assert len(one.log) == len(other.log) == 1
+    with pytest.raises(Unreachable):
+        load(NOBODY)
+
+
+def test_markets_and_intervals_of_one_host_do_not_mix():
+    port = 0  # the first server takes a free one, the others the same
+    for category, interval in (("linear", "5"), ("spot", "5"), ("linear", "15"), ("inverse", "M")):
+        number = bybit.candle_number(T0, interval)
+        opens = [bybit.open_time(number + i, interval) for i in range(12)]
+        rows = [(t, *row[1:]) for t, row in zip(opens, made_up(12, seed=len(category)))]
+        with serve(rows, interval=interval, category=category, port=port) as url:
+            port = int(url.rpartition(":")[2])
+            asked = {"category": category, "base_url": url}
+            for cached in (0, 11):
+                frame = load_klines("BTCUSDT", interval, opens[0], opens[-2], **asked)
+                same_candles(frame, rows[:-1])
+                assert frame.attrs["cached"] == cached
+            assert len(url.log) == 1
+
+
+def test_a_server_that_contradicts_the_cache_is_found_at_either_seam(file):
+    rows, alien = made_up(2001), made_up(2001, seed=8)
+    with serve(rows) as url:
+        load(url, 100, 199)
+    port = int(url.rpartition(":")[2])
+    with serve(alien, port=port) as url:
+        for span in ((150, 1999), (0, 150), (0, 1999)):
+            for _ in range(2):
+                with pytest.raises(BadResponse, match="2024-05-01 .*where the cache has") as error:
+                    load(url, *span)
+                assert str(file) in str(error.value) and "refresh=True" in str(error.value)
+        same_candles(quiet(url, 100, 199), rows[100:200])
+        same_candles(load(url, 120, 150, refresh=True), alien[120:151])
+        same_candles(quiet(url, 100, 199), [*rows[100:120], *alien[120:151], *rows[151:200]])
+
+
+def test_a_candle_that_the_server_has_no_longer_is_a_contradiction_too():
+    with serve(made_up(31)) as url:
+        load(url, 0, 9)
+        url.market.rows.pop(9), url.market.times.pop(9)
+        with pytest.raises(BadResponse, match="got no candle for 2024-05-01 00:45"):
+            load(url, 5, 15)
+
+
+# --- Resuming: failures, other processes, kills ---
+
+
+@pytest.mark.parametrize("pages", [0, 1, 6])
+def test_a_failure_on_any_page_keeps_those_before_it_and_goes_on(pages, file):
+    rows = made_up(10_001)
+    with serve(rows, script=[None] * pages + [Reply("no", 400)]) as url:
+        with pytest.raises(BadResponse, match="HTTP 400 'no'") as error:
+            load(url, 0, 9999)
+        assert f"kept in {file}" in str(error.value)
+        assert bybit.utc(at(pages * 1000)) + " to 2024-06-04 17:15" in str(error.value)
+        del url.log[:]
+        same_candles(load(url, 0, 9999), rows[:10_000])
+        assert windows(url)[0][0] == max(0, pages * 1000 - 1) and len(url.log) <= 11 - pages
+
+
+CHILD = """
+import os, signal, sys
+from byzlib.market import BybitError, cache, load_klines
+url, file, last, limit, kill = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+if limit:
+    import resource
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+real, pages = cache.pages_of, []
+def dying(db, *rest):
+    pages.append(db.in_transaction)
+    if sum(pages) == kill:  # a page is being written
+        db.execute("PRAGMA cache_spill = 1"), db.execute("PRAGMA cache_size = 1")
+        db.execute("UPDATE pages SET candles = candles || candles")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(db, *rest)
+if kill:
+    cache.pages_of = dying
+try:
+    print(len(load_klines(start=1714521600000, end=last, base_url=url, cache=file)))
+except BybitError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def child(url, file, last, limit=0, kill=0):
+    command = [sys.executable, "-c", CHILD, url, str(file), str(at(last)), str(limit), str(kill)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+                            env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+
+
+def test_two_processes_fill_one_file(file):
+    rows = made_up(5001)
+    with serve(rows) as url:
+        both = [child(url, file, 4999) for _ in range(2)]
+        assert [process.communicate(timeout=100)[0] for process in both] == ["5000\n", "5000\n"]
+        same_candles(quiet(url, 0, 4999), rows[:5000])
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_page_that_another_process_keeps_meanwhile_is_no_conflict(file):
+    rows, others = made_up(2001), []
+    with serve(rows) as url:
+
+        def beaten(reply):
+            if not others:
+                others.append(load(url, 0, 1999))
+            return reply
+
+        url.script[:] = [beaten]
+        same_candles(load(url, 0, 1999), rows[:2000])
+        same_candles(others[0], rows[:2000])
+        same_candles(quiet(url, 0, 1999), rows[:2000])
+
+
+@posix
+@pytest.mark.parametrize("kill", [1, 3])
+def test_killed_in_the_middle_of_a_page_it_holds_the_pages_before(file, kill):
+    rows = made_up(4001)
+    with serve(rows) as url:
+        process = child(url, file, 3999, kill=kill)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        whole = 1000 * (kill - 1)
+        if whole:
+            assert Path(f"{file}-journal").exists()  # the killed one had begun to write
+            same_candles(quiet(url, 0, whole - 1), rows[:whole])
+        del url.log[:]
+        same_candles(load(url, 0, 3999), rows[:4000])
+        assert len(url.log) <= 5 - kill + 1 and os.listdir(file.parent) == [file.name]
+
+
+@posix
+def test_a_full_disk_is_an_error_and_keeps_what_was_there(file):
+    # RLIMIT_FSIZE makes every write beyond a size fail, as a disk without room does.
+    rows, limit = made_up(6001), 250_000
+    with serve(rows) as url:
+        load(url, 0, 999)
+        said = child(url, file, 5999, limit=limit).communicate(timeout=60)[0]
+        assert (
+            said.startswith(f"BadRequest cache {file} cannot be used") and "free the disk" in said
+        )
+        assert file.stat().st_size <= limit and os.listdir(file.parent) == [file.name]
+        same_candles(quiet(url, 0, 999), rows[:1000])
+        same_candles(load(url, 0, 5999), rows[:6000])
+
+
+def test_a_writer_that_waits_too_long_says_so(file, monkeypatch):
+    monkeypatch.setattr(cache, "PATIENCE", 0.05)
+    with serve(made_up(31)) as url:
+        load(url)
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(BadRequest, match="database is locked.*end the other program"):
+                load(url, 0, 19)
+
+
+# --- Files that are something else, or broken ---
+
+
+def _database(file):
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE candles (mine)")
+
+
+def _older(file):
+    with serve(made_up(11)) as url:
+        load(url)
+    with closing(sqlite3.connect(file)) as db:
+        db.execute(f"PRAGMA application_id = {cache.APPLICATION - 1}")
+
+
+@pytest.mark.parametrize("make", [
+    lambda file: file.write_bytes(b"ts_ms,open\n"), lambda file: file.write_bytes(b"\0" * 5000),
+    lambda file: file.write_bytes(b"SQLite format 3\0"), _database, _older,
+], ids=["text", "zeros", "a header", "another database", "another version"])  # fmt: skip
+def test_a_foreign_file_is_refused_by_name_and_not_touched(file, make):
+    make(file)
+    before = file.read_bytes()
+    with pytest.raises(BadRequest, match=f"cache {file} belongs to another .* left alone"):
+        load(NOBODY)
+    assert file.read_bytes() == before and os.listdir(file.parent) == [file.name]
+
+
+@pytest.mark.parametrize("make", [
+    lambda folder: (folder / "taken").write_text("here") and folder / "taken" / "c.sqlite",
+    lambda folder: (folder / "folder").mkdir() or folder / "folder",
+    lambda folder: (folder / "loop").symlink_to(folder / "loop") or folder / "loop",
+], ids=["below a file", "a folder", "a loop"])  # fmt: skip
+def test_a_place_where_no_file_can_be_is_refused_by_name(tmp_path, make):
+    place = make(tmp_path)
+    with pytest.raises(BadRequest, match=f"cache {place} cannot be used .*name another file"):
+        load(NOBODY, cache=place)
+
+
+def test_an_empty_file_and_a_missing_folder_are_filled(file, tmp_path):
+    file.touch()
+    with serve(made_up(11)) as url:
+        for path in (file, tmp_path / "not" / "yet" / "c.sqlite"):
+            for _ in range(2):
+                same_candles(load(url, cache=path), made_up(10))
+        assert len(url.log) == 2
+
+
+def test_a_truncated_file_is_refused_by_name(file):
+    with serve(made_up(2501)) as url:
+        load(url, 0, 2499)
+        whole = file.read_bytes()
+        for share in (0.02, 0.3, 0.6, 0.99):
+            file.write_bytes(whole[: int(share * len(whole))])
+            with pytest.raises(BadRequest, match=f"cache {file} "):
+                quiet(url, 0, 2499)
+            assert file.read_bytes() == whole[: int(share * len(whole))]
+
+
+def test_every_flipped_byte_is_noticed_or_harmless(file):
+    rows, noticed = made_up(201), 0
+    with serve(rows) as url:
+        load(url, 0, 199)
+    whole = file.read_bytes()
+    for place in range(72, len(whole), 97):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+        try:
+            same_candles(load(url, 0, 199), rows[:200])
+        except BadRequest as error:
+            noticed += str(file) in str(error)
+        except Unreachable:  # not covered any more: the network is asked, and is not there
+            noticed += 1
+    assert noticed > 100
+
+
+@pytest.mark.parametrize("edit", [
+    "UPDATE pages SET candles = replace(candles, '0.5', '0.6')", "UPDATE pages SET last = last + 1",
+    "UPDATE pages SET candles = '[]'", "UPDATE pages SET candles = x'00'",
+])  # fmt: skip
+def test_a_page_edited_by_hand_is_noticed_and_refresh_heals_it(file, edit):
+    rows = made_up(1502)
+    with serve(rows) as url:
+        load(url, 0, 1499)
+        with closing(sqlite3.connect(file)) as db:
+            assert db.execute(edit + " WHERE first = (SELECT min(first) FROM pages)").rowcount == 1
+            db.commit()
+        with pytest.raises(BadRequest, match=f"cache {file} .* was altered; refresh=True"):
+            quiet(url, 0, 1499)
+        same_candles(load(url, 0, 99, refresh=True), rows[:100])
+        same_candles(load(url, 0, 1499), rows[:1500])
+        same_candles(quiet(url, 0, 1499), rows[:1500])
+
+
+def test_bad_arguments_are_refused_before_the_file_is_made(file):
+    for bad in ({"symbol": "btc"}, {"deadline": 0}, {"base_url": "x"}):
+        with pytest.raises(BadRequest):
+            load_klines(**{"start": at(0), "end": at(1)} | bad)
+    for bad in ("", 5, b"x", "a\0b", ["x"]):
+        with pytest.raises(BadRequest, match="cache needs the path of a file"):
+            load(NOBODY, cache=bad)
+    assert not file.exists()
+
+
+def test_the_place_is_the_systems_own_unless_named(monkeypatch, tmp_path):
+    assert cache_path() == tmp_path / "candles.sqlite" and cache_path("b").is_absolute()
+    monkeypatch.delenv("BYZLIB_BYBIT_CACHE")
+    monkeypatch.setattr(cache, "user_cache_path", lambda *_, **__: tmp_path / "caches")
+    assert cache_path() == default_cache() == tmp_path / "caches" / "candles.sqlite"
+
+
+# --- The command ---
+
+
+def run(*arguments, url=NOBODY):
+    """Exit code of the command in this process."""
+    try:
+        return main([*arguments, "--base-url", url])
+    except SystemExit as end:
+        return end.code
+
+
+def test_the_command_downloads_and_says_what_stands_where(tmp_path, capsys, file):
+    rows, out = made_up(700), tmp_path / "out.csv"
+    held = [*rows[:300], *rows[310:]]
+    with serve(held) as url:
+        assert run("BTCUSDT", "--days", "2", "--out", str(out), url=url) == 0
+        said = capsys.readouterr()
+        assert said.err == "" and said.out == (
+            f"{url[7:]}, linear BTCUSDT, interval 5: 565 candles, 2024-05-01 10:20 to 2024-05-03 "
+            f"10:10 UTC, 0 of them kept before; 1 unfinished, 1 gaps; in {file} and {out}\n"
+        )
+        begin = ["--start", "2024-05-01T10:20", "--end", "2024-05-03"]
+        assert run("BTCUSDT", *begin, url=url) == 0
+        assert run("BTCUSDT", "--days", "1", "--end", "2024-05-03", url=url) == 0
+        assert len(windows(url)) == 1
+    assert "443 of them kept before" in capsys.readouterr().out
+    table = read_candles(out)
+    assert [[float(x) for x in row] for row in table] == [
+        [float(x) for x in r] for r in held[124:-1]
+    ]
+    assert out.read_text().splitlines()[1].endswith("," + url[7:])
+    assert "e" not in "".join(map(str, table))  # plain decimals
+
+
+@pytest.mark.parametrize("arguments, code, said", [
+    (["btcusdt"], 2, "symbol needs capitals"),
+    (["BTCUSDT", "--interval", "2"], 2, "interval needs to be"),
+    (["BTCUSDT", "--start", "yesterday"], 2, "argument --start"),
+    (["BTCUSDT", "--start", "2024-05-01", "--days", "3"], 2, "--days"),
+    (["BTCUSDT", "--days", "nan"], 2, "--days"),
+    (["BTCUSDT", "--days", "3"], 1, "Connection refused"),
+    (["BTCUSDT", "--end", "2024-05-01"], 1, "2024-04-01 00:00 to 2024-05-01 00:00 UTC"),
+    (["BTCUSDT", "--cache", ""], 2, "cache needs the path"),
+    ([], 2, "symbol"),
+])  # fmt: skip
+def test_the_command_fails_with_one_sentence(capsys, arguments, code, said):
+    assert run(*arguments) == code
+    text = capsys.readouterr()
+    assert text.out == "" and said in text.err.splitlines()[-1]
+    assert text.err.splitlines()[-1].startswith("python -m byzlib.market: ")
+
+
+def test_the_command_leaves_no_half_csv(tmp_path, capsys):
+    (tmp_path / "folder.csv").mkdir()
+    with serve(made_up(50)) as url:
+        assert run("BTCUSDT", "--out", str(tmp_path / "folder.csv"), url=url) == 1
+    assert "folder.csv" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["candles.sqlite", "folder.csv"]
+
+
+def command(url, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "byzlib.market", "BTCUSDT", "--base-url", url, *arguments],
+        cwd=ROOT, text=True, **options,
+    )  # fmt: skip
+
+
+@posix
+def test_ctrl_c_ends_the_command_and_keeps_what_came():
+    rows = made_up(4001)
+    with serve(rows, script=[None, None, None, Reply(pause=60.0)]) as url:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = command(url, "--days", "12", **pipes)
+        while len(url.log) < 4:
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=20)
+        assert process.returncode == 130 and said == ""
+        assert "stopped" in error and "run it again to go on" in error and "Traceback" not in error
+        same_candles(quiet(url, 545, 2544), rows[545:2545])
+
+
+@posix
+def test_a_bar_is_shown_on_a_terminal_and_nowhere_else():
+    import pty
+    import termios
+
+    slow = [lambda reply: Reply(reply, pause=1.2)]
+    with serve(made_up(2001), script=slow) as url:
+        master, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        process = command(url, "--start", "2024-05-01", stdout=subprocess.PIPE, stderr=terminal)
+        out = process.communicate(timeout=60)[0]
+        os.set_blocking(master, False)
+        shown = os.read(master, 100_000).decode()
+        os.close(master), os.close(terminal)
+        assert "2000 candles" in out and re.search(r"BTCUSDT: +[0-9]+%\|.*/[23] ", shown)
+        url.script[:] = slow
+        process = command(url, "--start", "2024-05-01", "--refresh",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
