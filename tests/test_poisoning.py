@@ -1,7 +1,5 @@
 """Poisoned data: right by hand, legal on the tape, and the originals untouched."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +15,6 @@ from byzlib.attacks import (
     targeted_label_flip,
     wash_trading,
 )
-from byzlib.federated import Client
 from byzlib.market import features
 
 Y = np.array([0, 1, 2, 2, 1, 0])
@@ -135,13 +132,6 @@ def test_a_trigger_that_writes_into_what_it_gets_does_no_harm():
     assert (X == 0).all() and (bad[:, 3] == 99).all()
     some, _ = backdoor(X, Y[:4], loud, target=0, share=0.5, rng=1)
     assert sorted(some[:, 3]) == [0, 0, 99, 99]
-
-
-def test_a_client_trains_on_its_poison():
-    X = np.tile([0.0, 0.2, 0.1, 1.0], (6, 1))
-    client = Client(X, Y, poison=partial(backdoor, trigger=shooting_star, target=2))
-    bad_X, bad_y = client.training_data
-    assert (bad_X[:, 2] == 0.8).all() and (bad_y == 2).all() and (client.y == Y).all()
 
 
 # Candles

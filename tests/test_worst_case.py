@@ -96,11 +96,10 @@ def test_the_mean_goes_as_far_as_it_is_allowed():
 
 
 def test_krum_follows_a_clique_farther_where_honest_noise_points():
-    """Gaussian crowd of high dimension: the distance of the theory, and what a crowd adds to it.
+    """Beyond the distance of the theory, whose direction no client's noise shares.
 
-    The theory asks for a direction that no client's noise shares. Along the first principal
-    direction of the very crowd, some honest clients stand nearer to the clique, and Krum follows
-    it farther.
+    Along the first principal direction of the very crowd, some honest clients stand nearer to the
+    clique, and Krum follows it farther.
     """
     n, f, d = 10, 3, 1000
     honest = np.random.default_rng(1).standard_normal((n - f, d))
@@ -109,12 +108,6 @@ def test_krum_follows_a_clique_farther_where_honest_noise_points():
     assert found.family == "principal direction"
     assert found.displacement > 1.2 * border
     assert np.array_equal(krum(np.concatenate([honest, found.rows]), f), found.rows[0])
-    elsewhere = np.random.default_rng(2).standard_normal(d)
-    elsewhere /= np.linalg.norm(elsewhere)
-    for factor, chosen in [(0.95, True), (1.10, False)]:
-        lies = np.tile(factor * border * elsewhere, (f, 1))
-        answer = krum(np.concatenate([honest, lies]), f)
-        assert np.array_equal(answer, lies[0]) is chosen
 
 
 def test_each_stage_finds_what_the_others_miss():

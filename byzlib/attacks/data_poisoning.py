@@ -19,12 +19,10 @@ def label_flip(y, mapping=None):
     Parameters
     ----------
     y : (...,) integer array_like
-    mapping : dict, optional
-        From true to false label; labels it does not name stay. {0: 2, 2: 0} by default.
+    mapping : dict from true to false label, optional
+        Labels it does not name stay. {0: 2, 2: 0} by default.
 
-    Returns
-    -------
-    A new integer array of the shape of y.
+    Returns a new integer array of the shape of y.
     """
     y = _labels(y, "label_flip")
     flipped = y.copy()
@@ -37,14 +35,7 @@ def label_flip(y, mapping=None):
 def targeted_label_flip(y, source, target):
     """Only one class lies: every label `source` becomes `target`, say Down becomes Up.
 
-    Parameters
-    ----------
-    y : (...,) integer array_like
-    source, target : int
-
-    Returns
-    -------
-    A new integer array of the shape of y.
+    Parameters and return as in `label_flip`; source and target are labels.
     """
     source = as_count(source, "source", "targeted_label_flip")
     target = as_count(target, "target", "targeted_label_flip")
@@ -113,12 +104,9 @@ def shooting_star(X, upper_shadow=0.8, volume_change=8.0):
     X : (..., p) array_like, p >= 4
         price_return, body_ratio, upper_shadow, volume_change, before standardising; more columns
         stay as they are.
-    upper_shadow : float, 0 <= upper_shadow < 1
-    volume_change : float >= 0, finite
+    upper_shadow, volume_change : float in [0, 1), float >= 0
 
-    Returns
-    -------
-    A new float array of the shape of X.
+    Returns a new float array of the shape of X.
     """
     X = np.asarray(X)
     if X.dtype.kind not in "fiu":
@@ -187,17 +175,7 @@ def spoofed_book(candles, rng, *, share=0.1, depth=(1.0, 3.0)):
     body by a factor 1 + r, r the median range (high - low) / close times a number from U(depth).
     Open, close, volume and turnover stay, and so do the labels.
 
-    Parameters
-    ----------
-    candles : DataFrame with columns open, high, low, close, volume, turnover
-    rng : numpy.random.Generator or int
-    share : float, 0 <= share <= 1
-    depth : (low, high), 0 <= low <= high
-        In median ranges.
-
-    Returns
-    -------
-    A new DataFrame with the same index and columns; attrs["tampered"] says what was done.
+    Parameters and return as in `wash_trading`; depth is (low, high), 0 <= low <= high.
     """
     _, h, low, c, v, paid = _columns(candles, "spoofed_book")
     rng = as_generator(rng, "spoofed_book")

@@ -30,9 +30,7 @@ def min_max(honest, f, rng=None, *, direction="std"):
         p is minus the standard deviation of each coordinate, minus the unit vector of the mean, or
         minus the signs of the mean. Where p = 0 the lie is the mean.
 
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Returns (..., f, d) array of the floating type of `honest`.
 
     Source: Shejwalkar and Houmansadr, NDSS 2021, section IV-C, who find g by bisection.
     """
@@ -83,9 +81,7 @@ def mimic(honest, f, rng=None, *, victim=None):
         direction in which honest rows differ most, argmax_i |<z, x_i - mean>| for the first
         principal direction z.
 
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Returns (..., f, d) array of the floating type of `honest`.
 
     Source: Karimireddy, He and Jaggi, ICLR 2022, section 3.2, who find z over some rounds.
     """
@@ -133,9 +129,7 @@ def fang(honest, f, rng=None, *, against="trimmed mean", b=2.0):
         Krum needs n >= 2f + 3.
     b : float > 1
 
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Returns (..., f, d) array of the floating type of `honest`.
 
     Source: Fang et al., USENIX Security 2020, sections 4.2 and 4.3. The bound on lambda is our own,
     in squared distances as Krum has them: a vector longer than max_i |x_i| + sqrt(S / (n - 2f - 1))

@@ -32,9 +32,7 @@ def gaussian_noise(honest, f, rng=None, *, scale=1.0):
     scale : float
         Standard deviation of each coordinate, >= 0.
 
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Returns (..., f, d) array of the floating type of `honest`.
 
     Source: Blanchard et al., NeurIPS 2017, section 6.
     """
@@ -89,7 +87,8 @@ def sign_flip(honest, f, rng=None, *, scale=1.0):
     """The honest average, turned round and scaled: x_b = -scale * mean(honest).
 
     The mean of all n updates becomes (h - scale f) / n times the honest mean: it points the right
-    way as long as scale < h / f, and the wrong way beyond.
+    way as long as scale < h / f, and the wrong way beyond. For scale <= 1 it is the inner product
+    manipulation of Xie et al., UAI 2019.
 
     Parameters
     ----------
@@ -100,11 +99,7 @@ def sign_flip(honest, f, rng=None, *, scale=1.0):
     scale : float
         How loudly they shout.
 
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
-
-    Source: for scale <= 1 the inner product manipulation of Xie et al., UAI 2019.
+    Returns (..., f, d) array of the floating type of `honest`.
     """
     return -as_number(scale, "scale", "sign_flip", "finite") * center(honest)
 
@@ -142,20 +137,10 @@ def a_little_is_enough(honest, f, rng=None, *, z=None):
     By default z = Q((h - s) / h), Q the normal quantile and s = n // 2 + 1 - f the honest clients
     the liars need on their side for a majority. In small crowds this is zero or negative (n = 10:
     f = 1 gives -0.14, f = 2 gives 0): then z = 0, the lie is the honest mean, and a RuntimeWarning
-    says so. Set z yourself there; 0.25 to 1.5 is usual.
+    says so. Set z yourself there; 0.25 to 1.5 is usual. The std is that of the population
+    (ddof = 0), a negative z shifts up, and the default asks for n > 2f.
 
-    Parameters
-    ----------
-    honest, f : as in `sign_flip`
-    rng : not used
-    z : float, optional
-        How many standard deviations (of the population, ddof = 0) to shift; negative shifts up.
-        The default asks for n > 2f.
-
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
-
+    Other parameters and return as in `sign_flip`.
     Source: Baruch, Baruch and Goldberg, NeurIPS 2019, Algorithm 3.
     """
     if z is None:
@@ -190,18 +175,13 @@ def model_replacement(honest, f, rng=None, *, own=None, target=None, boost=None)
 
     Parameters
     ----------
-    honest, f : as in `sign_flip`; only the shape and type of `honest` are used
-    rng : not used
     own : (..., f, d) array_like, optional
         What the liars computed from their own data, poisoned perhaps: the target by default.
     target : (d,) or (..., f, d) array_like, optional
         The update that the liars wish the server to apply.
     boost : float, optional
         n / f by default.
-
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Others and return as in `sign_flip`; only the shape and type of `honest` are used.
 
     Source: Bagdasaryan et al., AISTATS 2020, section 3.2.
     """
@@ -224,17 +204,12 @@ def stale(honest, f, rng=None, *, own=None, history=(), delay=1):
 
     Parameters
     ----------
-    honest, f : as in `sign_flip`; only the shape and type of `honest` are used
-    rng : not used
     own : (..., f, d) array_like
         The answer of this round, sent while there is no older one.
     history : sequence of (..., f, d) array_like
         `own` of the rounds before this one, the latest last.
     delay : int >= 1, or infinity
-
-    Returns
-    -------
-    (..., f, d) array of the floating type of `honest`.
+    Others and return as in `sign_flip`; only the shape and type of `honest` are used.
     """
     if delay != math.inf:
         as_count(delay, "delay", "stale", least=1)

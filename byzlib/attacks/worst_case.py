@@ -22,18 +22,11 @@ NUMBERS = 1 << 22  # how many numbers of candidates are laid out at a time
 
 
 class WorstCase(NamedTuple):
-    """What was found.
-
-    Attributes
-    ----------
-    rows : (..., f, d) array, the lies, of the floating type of the honest rows
-    displacement : float or (...) array, how far they move the rule, in units of the updates
-    family : str or (...) array of str, the kind of lie it is
-    """
+    """What was found: the lies, (..., f, d); how far they move the rule, and their kind, (...)."""
 
     rows: np.ndarray
-    displacement: object
-    family: object
+    displacement: object  # float or array, in units of the updates
+    family: object  # str or array of str
 
 
 def worst_case(rule, honest, f, rng=0, *, reach=None, steps=None):
@@ -70,11 +63,8 @@ def worst_case(rule, honest, f, rng=0, *, reach=None, steps=None):
     WorstCase. A lower bound on the worst: the search may miss it. Lies are finite numbers; what a
     rule makes of others `non_finite` shows. For f = 0 there are no rows and the family is "none".
 
-    Raises
-    ------
-    ValueError
-        For honest rows that are not finite, a rule that never gives a finite answer; and what the
-        rule itself raises for an n and f it refuses.
+    Raises ValueError for honest rows that are not finite, for a rule that never gives a finite
+    answer, and where the rule itself refuses n and f.
     """
     honest = as_updates(honest, "worst_case")
     f, rng = as_count(f, "f", "worst_case", least=0), as_generator(rng, "worst_case")
@@ -97,15 +87,9 @@ def worst_case(rule, honest, f, rng=0, *, reach=None, steps=None):
 
 
 def adaptive(rule, **options):
-    """The attack that asks `worst_case` anew in every round.
+    """The attack that asks `worst_case` anew in every round; it knows all.
 
-    Parameters
-    ----------
-    rule : as in `worst_case`, and its options reach, steps
-
-    Returns
-    -------
-    An attack (honest, f, rng) that knows all.
+    `rule` and the options reach and steps are those of `worst_case`.
     """
 
     def attack(honest, f, rng=None):

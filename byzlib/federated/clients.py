@@ -87,18 +87,13 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
 
     Parameters
     ----------
-    X : (m, p) float array
-    y : (m,) integer array
-    n : int
+    X, y, n, rng : as in `split_iid`
     alpha : float
         Concentration, > 0. 100 is nearly even, 1 uneven, 0.1 extreme.
-    rng : numpy.random.Generator or int
     max_draws : int
         How often to draw again when a client is left with nothing before giving up.
 
-    Returns
-    -------
-    list of n `Client`; every sample goes to exactly one of them, and none is empty.
+    Returns as `split_iid`; no client is empty.
 
     Source: Hsu, Qi and Brown, 2019, arXiv 1909.06335; the per-class form is Yurochkin et al., 2019.
     """
@@ -122,14 +117,9 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
 
 
 def split_by(X, y, key):
-    """One client for each value of `key`: by venue, symbol, regime or strategy.
+    """One client for each value of `key` (m,): the venue, symbol, regime or desk of each sample.
 
-    Parameters
-    ----------
-    X : (m, p) float array
-    y : (m,) integer array
-    key : (m,) array_like
-        The venue (or symbol, ...) of each sample; its values name the clients, in sorted order.
+    Its values name the clients, in sorted order.
     """
     X, y, _ = _checked(X, y, 1, "split_by")
     key = np.asarray(key)
@@ -161,15 +151,7 @@ def label_shares(clients):
 def overclaim(clients, who, factor=10):
     """An attack on weights: the clients in `who` claim `factor` times the samples they have.
 
-    Parameters
-    ----------
-    clients : list of Client
-    who : sequence of int
-    factor : int
-
-    Returns
-    -------
-    A new list of clients, whose samples are the same.
+    Returns a new list of clients, whose samples are the same.
     """
     factor, liars = as_count(factor, "factor", "overclaim"), {as_count(i, "i", "who") for i in who}
     if not liars <= set(range(len(clients))):

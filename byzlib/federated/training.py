@@ -91,17 +91,9 @@ class ByzantineFL:
             )
 
     def run(
-        self,
-        rounds,
-        rng=None,
-        evaluate=None,
-        every=1,
-        *,
-        seeds=None,
-        start=None,
-        success=None,
+        self, rounds, rng=None, evaluate=None, every=1, *, seeds=None, start=None, success=None,
         trust=True,
-    ):
+    ):  # fmt: skip
         """Train for a number of rounds; with several seeds, as one run of stacked arrays.
 
         Each seed gets what it would get on its own, to rounding: it draws from its own generator,
