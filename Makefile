@@ -108,7 +108,7 @@ matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
 BENCH := env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY))
 bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x1000": some rules)
 	@$(BENCH) -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
-	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
+	@$(if $(ONLY)$(SIZES),,$(or $(PYTHON_BENCH),$(PY)) -m benchmarks.training)
 	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.market)
 
 writable:

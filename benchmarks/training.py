@@ -5,7 +5,8 @@ Usage: python -m benchmarks.training [--save FOLDER]
 Ten clients, three of whom flip the sign of the honest average; 200 samples a client. A round is
 that of a 4-128-3 network on full batches, without the record of who was trusted, which byzfl does
 not keep, and once with it; byzfl computes in float32, and its parameters are compared with ours.
-Everybody has turns in one process. A run with byzfl at hand renews results/training.csv.
+Everybody has turns in one process, in which `make bench` gives NumPy one thread. A run with byzfl
+at hand renews results/training.csv.
 """
 
 import argparse
@@ -134,7 +135,7 @@ def seed_rows(rule):
     return rows + side_by_side(
         lambda: cell(range(10), rounds=ROUNDS)["loss"],
         lambda: np.concatenate([cell([seed], rounds=ROUNDS)["loss"] for seed in range(10)]),
-        {"rule": rule, "sizes": "8-16-3, a cell of the tables"},
+        {"rule": rule, "sizes": "8-16-3, experiments.planted"},
     )
 
 

@@ -236,7 +236,7 @@ def test_training_and_the_market_are_timed_without_any_peer(capsys):
     table = pd.DataFrame(rows)
     assert list(table.what) == ["a round"] * 3 + ["ten seeds"] * 10
     assert list(table.who[3:]) == ["stacked", "ten runs"] * 5
-    assert table.sizes.iloc[-1] == "8-16-3, a cell of the tables"
+    assert table.sizes.iloc[-1] == "8-16-3, experiments.planted"
     assert (table.ms > 0).all() and (table.ratio[[0, 3, 5]] == 1).all()
     market.main(days=2)
     assert re.match(r"A simulated year costs [\d.]+ times the drawing", capsys.readouterr().out)

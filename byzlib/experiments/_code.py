@@ -42,7 +42,7 @@ def library_code(folder):
 
 
 def _follow(thing, name, found, own):
-    """Add to `found`, {id: (thing, text)}, a thing and all that it reads; own: see below."""
+    """Add to `found`, {id: (thing, text)}, a thing and all it reads; own: its package."""
     thing = inspect.unwrap(thing) if callable(thing) else thing
     if isinstance(thing, (*PLAIN, np.ndarray, np.generic)):
         found[name] = thing, f"{name} = {joblib.hash(thing)}"
@@ -93,10 +93,7 @@ def _root(thing):
 
 
 def _is_installed(thing, own):
-    """Does it belong to Python, to a package that is not the cell's own, or to byzlib?
-
-    byzlib counts as a whole, so that what is looked up by name there is not overlooked.
-    """
+    """Does it belong to Python, to byzlib (which counts as a whole), or to a package but `own`?"""
     _, file = _module(thing)
     if file is not None and file.is_relative_to(LIBRARY):
         return True
