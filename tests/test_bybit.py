@@ -1,6 +1,7 @@
 """The market-data client: what comes back, what may be asked, and what a reply must look like."""
 
 import gzip
+import io
 import json
 import os
 import random
@@ -487,6 +488,17 @@ def test_ctrl_c_stops_a_wait_and_a_page(where):
     assert done.stdout == "stopped\n", done.stderr
 
 
+@pytest.mark.parametrize("terminal, progress", [(True, True), (True, False), (False, True)])
+def test_a_bar_is_shown_on_a_terminal_that_wants_one(monkeypatch, terminal, progress):
+    shown, real = io.StringIO(), bybit.tqdm
+    monkeypatch.setattr(shown, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(bybit, "tqdm", lambda **how: real(**how | {"file": shown, "delay": 0}))
+    with serve(made_up(2002)) as url:
+        fetch(url, 0, 2000, progress=progress)
+    bar = re.search("BTCUSDT: 100%.* 3/3 ", shown.getvalue())
+    assert bar if terminal and progress else not shown.getvalue()
+
+
 def test_a_closed_port_is_unreachable_named_and_the_sample_only_offered():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
@@ -583,7 +595,9 @@ def test_the_server_takes_a_series_of_one_step_and_makes_up_a_turnover():
     assert Market(bare, category="inverse").rows[0][6] == "0.78125"
     rows = made_up(3)
     for spoilt in ([], rows[::-1], [*rows, rows[-1]], [(row[0] + 1, *row[1:]) for row in rows]):
-        with pytest.raises(ValueError, match="at least one|follows|no open time of interval 5"):
+        with pytest.raises(
+            ValueError, match="at least one|follow each other|no open time of interval 5"
+        ):
             Market(spoilt)
 
 

@@ -1,7 +1,6 @@
 """The candle cache and the command that fills it: what is asked, kept, refused and resumed."""
 
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -496,24 +495,3 @@ def test_ctrl_c_ends_the_command_and_keeps_what_came():
         assert process.returncode == 130 and said == ""
         assert "stopped" in error and "run it again to go on" in error and "Traceback" not in error
         same_candles(quiet(url, 545, 2544), rows[545:2545])
-
-
-@posix
-def test_a_bar_is_shown_on_a_terminal_and_nowhere_else():
-    import pty
-    import termios
-
-    slow = [lambda reply: Reply(reply, pause=1.2)]
-    with serve(made_up(2001), script=slow) as url:
-        master, terminal = pty.openpty()
-        termios.tcsetwinsize(terminal, (24, 100))
-        process = command(url, "--start", "2024-05-01", stdout=subprocess.PIPE, stderr=terminal)
-        out = process.communicate(timeout=60)[0]
-        os.set_blocking(master, False)
-        shown = os.read(master, 100_000).decode()
-        os.close(master), os.close(terminal)
-        assert "2000 candles" in out and re.search(r"BTCUSDT: +[0-9]+%\|.*/[23] ", shown)
-        url.script[:] = slow
-        process = command(url, "--start", "2024-05-01", "--refresh",
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0

@@ -91,9 +91,8 @@ class Unreachable(BybitError):
 
 def quote(said):
     """The beginning of what came, safe to print."""
-    said = " ".join((said if isinstance(said, str) else repr(said))[:1000].split())
-    said = "".join(letter if letter.isprintable() else "?" for letter in said)
-    return f"'{said[:200]}...'" if len(said) > 200 else f"'{said}'"
+    text = " ".join((said if isinstance(said, str) else repr(said))[:1000].split())
+    return repr(text if len(text) <= 200 else text[:200] + "...")
 
 
 # --- When candles open: they are numbered, so that ranges, pages and gaps are whole numbers ---
@@ -500,8 +499,7 @@ def fetch_klines(
 
     Parameters
     ----------
-    symbol : str
-        Upper case, as Bybit lists it: "BTCUSDT".
+    symbol : str, upper case, as Bybit lists it: "BTCUSDT"
     interval : str or int
         Minutes ("1" "3" "5" "15" "30" "60" "120" "240" "360" "720"), "D", "W" or "M".
     start, end : aware datetime or int milliseconds since 1970, UTC; optional
@@ -512,10 +510,8 @@ def fetch_klines(
         With `start` alone: the first `limit`. With both: the range may hold no more than this.
     base_url : str, optional
         Scheme and host; otherwise the environment's BYZLIB_BYBIT_URL, otherwise Bybit itself.
-    deadline : float
-        Seconds for the whole call, retries included. A page of 1000 candles takes about 0.2.
-    progress : bool
-        A progress bar on stderr when that is a terminal and the call takes over a second.
+    deadline : float, seconds for the whole call, retries included
+    progress : bool, whether to show a bar on a terminal when the call takes over a second
 
     Returns
     -------

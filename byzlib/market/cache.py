@@ -65,23 +65,22 @@ def load_klines(
     symbol, interval, start, end, category, limit, base_url, deadline, progress
         As for `fetch_klines`. Without `end` the newest candles are always asked for.
     cache : path, optional
-        One SQLite file for all markets of all hosts; otherwise the environment's
-        BYZLIB_BYBIT_CACHE, otherwise `default_cache()`.
+        The file; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise `default_cache()`.
     refresh : bool
         Ask for the whole range again, and put what comes in the place of what the cache holds.
 
     Returns
     -------
     pandas.DataFrame
-        As `fetch_klines` returns it; its `dropped` counts what this call left out. In `attrs`
-        also: cache, the file; cached, how many candles it held before.
+        As `fetch_klines` returns it; `dropped` counts what this call left out. In `attrs` also:
+        cache, the file; cached, how many candles it held before.
 
     Raises
     ------
     BybitError
-        As `fetch_klines`. BadRequest also for a cache that belongs to another program or version,
-        is damaged, or cannot be used, by its name; it is left as it was. BadResponse also when the
-        server contradicts a candle in the cache, which keeps its own; `refresh` settles it.
+        As `fetch_klines`. BadRequest, by its name, also for a cache that is another program's or
+        version's, damaged, or cannot be used; it is left as it was. BadResponse also when the
+        server contradicts the cache, which keeps its own; `refresh` settles it.
     """
     query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
     path = cache_path(cache)
