@@ -1,5 +1,7 @@
 """Closed forms against the rules themselves: attained where exact, never exceeded where a bound."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,53 @@ def answer(name, updates, f):
 
 def ratio(name, updates, honest, told):
     return theory.measured_kappa(answer(name, updates, told), updates, honest)
+
+
+# What counts and numbers may be, for all rooms
+
+
+@pytest.mark.parametrize(
+    ("needs", "right", "wrong"),
+    [
+        ("> 0", [1e-300, 1, np.inf], [0, -1, np.nan]),
+        (">= 0", [0, np.inf], [-1e-300, np.nan]),
+        ("finite", [-1e300, 0], [np.inf, -np.inf, np.nan]),
+        ("finite and >= 0", [0, 1e300], [-1e-300, np.inf, np.nan]),
+        ("in (0, 1)", [1e-300, 0.999], [0, 1, np.nan]),
+        ("in [0, 1)", [0, 0.999], [-0.001, 1, np.nan]),
+        ("in (0, 1]", [1e-300, 1], [0, 1.001, np.nan]),
+        ("in [0, 1]", [0, 1], [-0.001, 1.001, np.nan]),
+        ("in [0, 1/2)", [0, 0.499], [-0.001, 0.5, np.nan]),
+    ],
+)
+def test_numbers_meet_what_they_need(needs, right, wrong):
+    np.testing.assert_array_equal(theory.as_numbers(right, "x", "rule", needs), right)
+    for value in wrong:
+        for call, given in ((theory.as_number, value), (theory.as_numbers, [right[0], value])):
+            with pytest.raises(ValueError, match=f"rule needs x {re.escape(needs)}; got x = "):
+                call(given, "x", "rule", needs)
+    for value in (True, "1", None, 1j, [1.0]):
+        with pytest.raises(TypeError, match="rule needs a number x; got"):
+            theory.as_number(value, "x", "rule", needs)
+
+
+def test_counts_are_integers_of_any_type():
+    for value in (3, np.int8(3), np.uint64(3), np.array(3)):
+        assert type(theory.as_count(value, "f", "rule", least=3)) is int
+    for value in (True, np.True_, 3.0, "3", None, [3]):
+        with pytest.raises(TypeError, match="rule needs an integer f; got"):
+            theory.as_count(value, "f", "rule")
+    with pytest.raises(ValueError, match="rule needs f >= 3; got f = 2"):
+        theory.as_count(2, "f", "rule", least=3)
+
+
+def test_generators_come_from_seeds():
+    rng = np.random.default_rng(0)
+    assert theory.as_generator(rng, "rule") is rng
+    assert theory.as_generator(5, "rule").random() == np.random.default_rng(5).random()
+    for value, error in [(None, TypeError), (1.5, TypeError), (True, TypeError), (-1, ValueError)]:
+        with pytest.raises(error, match="rule .*rng"):
+            theory.as_generator(value, "rule")
 
 
 # kappa: the worst case
