@@ -37,40 +37,12 @@ _LOADER = dict.fromkeys(["fetch_klines", *_ERRORS], "bybit")
 _LOADER |= dict.fromkeys(["load_klines", "cache_path", "default_cache"], "cache")
 _LOADER["main"] = "command"
 
-__all__ = [
-    "BadRequest",
-    "BadResponse",
-    "BybitError",
-    "CLASSES",
-    "EXTENDED",
-    "FEATURES",
-    "Fold",
-    "REGIMES",
-    "RateLimited",
-    "Regime",
-    "RegionBlocked",
-    "SYMBOLS",
-    "TASKS",
-    "UnknownSymbol",
-    "Unreachable",
-    "cache_path",
-    "dataset",
-    "default_cache",
-    "engineer",
-    "fetch_klines",
-    "labels",
-    "load_klines",
-    "load_sample",
-    "main",
-    "next_returns",
-    "planted_signal",
-    "planted_signal_accuracy",
-    "simulate",
-    "standardize",
-    "tercile_labels",
-    "volatility_labels",
-    "walk_forward",
-]
+__all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "dataset",
+           "default_cache", "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",
+           "load_klines", "load_sample", "main", "next_returns", "planted_signal",
+           "planted_signal_accuracy", "RateLimited", "Regime", "REGIMES", "RegionBlocked",
+           "simulate", "standardize", "SYMBOLS", "TASKS", "tercile_labels", "UnknownSymbol",
+           "Unreachable", "volatility_labels", "walk_forward"]  # fmt: skip
 
 
 def __getattr__(name):
