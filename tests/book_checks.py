@@ -14,7 +14,12 @@ from urllib.parse import unquote
 import byzlib
 from notebooks.execute import canonical, number, text_of
 
-MODULES = {module.name for module in pkgutil.iter_modules(byzlib.__path__)}
+
+def modules_of(package):
+    return {module.name for module in pkgutil.iter_modules(getattr(package, "__path__", []))}
+
+
+MODULES = modules_of(byzlib)
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)|(?:src|href)=\"([^\"]+)\"")
 MACHINE = re.compile(
@@ -187,8 +192,12 @@ def anchors(path):
     notebook = path.suffix == ".ipynb"
     text = prose(nbformat.read(path, as_version=4)) if notebook else path.read_text("utf-8")
     headings = re.findall(r"^#+ +(.*?) *$", FENCE.sub("", text), re.MULTILINE)
-    plain = [re.sub(r"[`*$]|\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+    return set(map(anchor_of, headings))
+
+
+def anchor_of(heading):
+    plain = re.sub(r"[`*$]|\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
 
 
 def dead_links(path, text):
@@ -242,12 +251,17 @@ def exists(parts):
         return True
     things = [importlib.import_module(f"byzlib.{parts[0]}")]
     for part in parts[1:]:
+        if part in modules_of(things[0]):
+            importlib.import_module(f"{things[0].__name__}.{part}")
         inner = [x for thing in things for x in vars(thing).values() if isinstance(x, type)]
-        classes = [x for x in inner if x.__module__.startswith("byzlib")]
-        if any(re.search(rf"\bself\.{part}\b", inspect.getsource(x)) for x in classes):
+        modules = {x.__module__ for x in inner if x.__module__.startswith("byzlib")}
+        sources = map(inspect.getsource, map(importlib.import_module, modules))
+        if any(re.search(rf"\bself\.{part}\b", source) for source in sources):
             return True
         things = [getattr(x, part) for x in (*things, *inner) if hasattr(x, part)]
-    return bool(things)
+        if not things:
+            return False
+    return True
 
 
 # --- exercises ------------------------------------------------------------------------------

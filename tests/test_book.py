@@ -1,6 +1,9 @@
 """The book as it is stored: every notebook in order, in form, described, linked and listed."""
 
+import ast
 import copy
+import functools
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from notebooks.execute import canonical, chapters, exercises, figures_folder, number, text_of
+from notebooks.make_claims import PAGE, read, table, with_tables
 from tests import book_checks
 
 ROOT = Path(__file__).parent.parent
@@ -246,3 +250,80 @@ def test_contents_and_figures_can_disagree(tmp_path):
     (tmp_path / "figures/README.md").write_text("", encoding="utf-8")
     stale, changed = book_checks.figures_agree(tmp_path, files)
     assert "02_old.png is drawn by no notebook" in stale and "README.md is not what" in changed
+
+
+# --- appendix C: every claim once, in the table, with a link to a cell that asserts ----------
+
+VERDICTS = {"right", "imprecise", "wrong", "undefined", "bug"}
+CLAIMS = read()
+
+
+def test_every_claim_has_its_number_once():
+    assert sorted(claim["number"] for claim in CLAIMS) == list(range(1, 49))
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: str(claim["number"]))
+def test_a_claim_is_whole(claim):
+    assert claim.keys() == {"number", "part", "quote", "verdict", "holds", "source", "shown"}
+    assert claim["verdict"] in VERDICTS
+    assert 1 <= len(claim["quote"].split()) <= 15
+    assert claim["holds"].endswith(".") and claim["source"]
+    assert fault_of(claim["shown"]) is None  # it leads to a cell that asserts
+
+
+def test_the_page_holds_the_tables_of_the_file():
+    page = nbformat.read(PAGE, as_version=4)
+    assert with_tables(copy.deepcopy(page), CLAIMS) == page
+
+
+def test_tables_keep_words_and_formulas():
+    claim = CLAIMS[0] | {"quote": "$|a|$ and `|b|`", "shown": "03_krum#the-rule"}
+    line = table([claim]).splitlines()[-1]
+    assert len(re.findall(r"(?<!\\)\|", line)) == 6
+    assert r"$\vert a\vert $ and `\|b\|`" in line
+    assert "[03](03_krum.ipynb#the-rule)" in line
+    with pytest.raises(ValueError, match="needs one cell headed '## Nowhere'"):
+        with_tables(nbformat.read(PAGE, as_version=4), [claim | {"part": "Nowhere"}])
+
+
+@pytest.mark.parametrize(
+    "shown, fault",
+    [
+        ("99_nowhere#the-rule", "no chapter"),
+        ("03_krum#no-such-heading", "no heading"),
+        ("03_krum#references", "asserts nothing"),
+        ("03_krum#you-have", "asserts nothing"),
+    ],
+)
+def test_a_link_that_shows_nothing_is_found(shown, fault):
+    assert fault in fault_of(shown)
+
+
+def fault_of(shown):
+    """What is wrong with chapter#heading, or None."""
+    name, _, anchor = shown.partition("#")
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    if not path.exists():
+        return f"no chapter {name}"
+    sections = assertions(path)
+    if anchor not in sections:
+        return f"{name} has no heading {anchor}"
+    return None if sections[anchor] else f"{name}#{anchor} asserts nothing"
+
+
+@functools.cache
+def assertions(path):
+    """Anchor of each heading -> how many asserts stand under it, up to the next of its level."""
+    counts, open_headings = {}, []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            text = book_checks.FENCE.sub("", cell.source)
+            for marks, heading in re.findall(r"^(#+) +(.*?) *$", text, re.MULTILINE):
+                open_headings = [h for h in open_headings if h[0] < len(marks)]
+                open_headings.append((len(marks), book_checks.anchor_of(heading)))
+                counts.setdefault(open_headings[-1][1], 0)
+        elif cell.cell_type == "code":
+            found = sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+            for _, heading in open_headings:
+                counts[heading] += found
+    return counts

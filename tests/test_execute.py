@@ -1,14 +1,27 @@
-"""Executing and saving: one canonical form, the same bytes twice, faults told in a sentence."""
+"""Executing, saving, comparing: one form, the same bytes twice, noise passes and nothing else."""
 
+import base64
+import functools
+import io
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from notebooks import build_site
-from notebooks.execute import canonical, chapters, save, text_of
+import conftest
+from byzlib import plotting
+from notebooks import build_site, execute
+from notebooks.execute import canonical, chapters, run, save, text_of
 
+ROOT = Path(__file__).parent.parent
 DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M/wHwAEBgIApD5fRAAAAABJRU5ErkJggg=="
 )
@@ -70,17 +83,32 @@ def test_saving_twice_leaves_the_same_bytes_and_the_figures(tmp_path):
         save(["05"], root=root)
 
 
-def test_a_failing_chapter_is_named_with_cell_and_error_and_nothing_is_saved(tmp_path):
-    root = tree(tmp_path, c03_good="print(1)", c04_bad="x = 1\nx / 0  # oh\n")
+def test_a_failing_chapter_is_named_with_cell_and_error_and_nothing_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")  # a kernel checks assertions all the same
+    root = tree(tmp_path, c03_good="print(1)", c04_bad="x = 1\nassert x == 2, x  # oh\n")
     before = files(root)
     with pytest.raises(SystemExit) as stop:
         save(root=root)
     message = str(stop.value.code)
-    assert "04_bad, cell [1]: ZeroDivisionError: division by zero\n    x / 0  # oh" in message
+    assert "04_bad, cell [1]: AssertionError: 1\n    assert x == 2, x  # oh" in message
     assert "03_good" not in message and files(root) == before
 
 
-def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def kernelless(monkeypatch):
+    """Chapters are run without a kernel: they print what is in the brackets, or fail."""
+
+    def run(path):
+        notebook = nbformat.read(path, as_version=4)
+        cell = notebook.cells[1]
+        (printed,) = re.findall(r"^print\((.*)\)$", cell.source)
+        cell.outputs = [new_output("stream", text=f"{printed}\n")]
+        return notebook
+
+    monkeypatch.setattr(execute, "run", run)
+
+
+def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys, kernelless):
     root = tree(tmp_path, c03_one="print(1)", c04_two="print(2)")
     (root / "notebooks/conf.py").write_text("", encoding="utf-8")
     built = []
@@ -116,9 +144,193 @@ def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys):
     assert not set(known.items()) & set(build_site.changing(root).items())
 
 
-def test_a_failing_chapter_keeps_the_others_of_the_run(tmp_path):
+def test_a_failing_chapter_keeps_the_others_of_the_run(tmp_path, kernelless):
     root = tree(tmp_path, c03_good="print(1)", c04_bad="1 / 0")
     with pytest.raises(SystemExit, match="04_bad"):
         build_site.book(root)
     record = json.loads((root / "_build/record.json").read_text(encoding="utf-8"))
     assert set(record) == {"03_good.ipynb"} and len(chapters(root)) == 2
+
+
+# --- the comparison of stored and new outputs -----------------------------------------------------
+
+SHOW = """\
+from IPython.display import HTML, display
+
+FRAMES = {pictures!r}
+
+
+def show(picture, name="03_line"):
+    marks = {{"alt": "A line that rises from one to three.", "name": name}}
+    display({{"image/png": FRAMES[picture]}}, raw=True, metadata={{"image/png": marks}})
+
+
+def slide(*pictures):
+    frames = (f'<img src="data:image/png;base64,{{FRAMES[p]}}">' for p in pictures)
+    display(HTML("<div>" + "".join(frames) + "</div>"))
+"""
+
+
+@functools.cache
+def pictures():
+    """PNGs, in base64, that differ in one thing each."""
+    line = {"end": 3, "colour": "#0072B2", "title": "One line"}
+    changes = {
+        "line": {},
+        "another point": {"end": 4},
+        "another colour": {"colour": "#56B4E9"},
+        "another letter": {"title": "One lime"},
+    }
+    return {name: drawn(**line | change) for name, change in changes.items()}
+
+
+def drawn(end, colour, title):
+    with plt.rc_context(plotting.STYLE):
+        fig, ax = plt.subplots(figsize=(3, 2))
+        ax.plot([0, end], [1, 3], color=colour)
+        ax.set_title(title)
+        file = io.BytesIO()
+        fig.savefig(file, bbox_inches="tight")
+        plt.close(fig)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def text(words):
+    return f"print({words!r})"
+
+
+# What a cell prints now, what it printed when it was stored, and whether that passes.
+CELLS = {
+    "unchanged text": (text("rate 0.7346"), text("rate 0.7346"), True),
+    "last digit": (text("rate 0.7346"), text("rate 0.7347"), True),
+    "blanks": (text("a   0.5\nb"), text("a 0.5 b"), True),
+    "one digit": (text("rate 0.7346"), text("rate 0.7446"), False),
+    "whole number": (text("5 of 10"), text("4 of 10"), False),
+    "one word": (text("Krum holds"), text("Krum fails"), False),
+    "sign": (text("-0.50"), text("0.50"), False),
+    "lost line": (text("a\nb"), text("a"), False),
+    "value": ("1 + 1", "1 + 2", False),
+    "unchanged figure": ("show('line')", "show('line')", True),
+    "another point": ("show('line')", "show('another point')", False),
+    "another colour": ("show('line')", "show('another colour')", False),
+    "another letter": ("show('line')", "show('another letter')", False),
+    "another name": ("show('line')", "show('line', '03_lines')", False),
+    "unchanged slider": ("slide('line', 'line')", "slide('line', 'line')", True),
+    "another frame": ("slide('line', 'line')", "slide('line', 'another point')", False),
+}
+
+
+# A reader's shell: nobody's, deaf to Ctrl-C, full of variables, where nothing can be written.
+NO_ENTRY = "import pwd\n\npwd.getpwuid = {}.__getitem__\n"
+TOLD = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONHASHSEED", "MPLBACKEND"]
+SEEN = f"""\
+import os
+from pathlib import Path
+
+print("told" in map(os.environ.get, {TOLD}), os.access(Path.home(), os.W_OK))
+"""
+HEARS = """\
+import signal, subprocess, sys
+
+def test_this_process_is_as_deaf_as_it_was_told_to_be():
+    signal.raise_signal(signal.SIGINT)
+
+def test_a_child_hears_ctrl_c():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20)
+"""
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """What nbval says, as `make test` asks it, of true and false outputs in a strange place."""
+    folder = tmp_path_factory.mktemp("a book")
+    for name in ("pyproject.toml", "conftest.py", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    start = SHOW.format(pictures=pictures())
+    cells = [start, *(source for now, stored, _ in CELLS.values() for source in (stored, now))]
+    path = folder / "whole.ipynb"
+    path.write_text(text_of(new_notebook(cells=list(map(new_code_cell, cells)))), encoding="utf-8")
+    start, *pairs = run(path).cells
+    for stored, now in zip(pairs[::2], pairs[1::2], strict=True):
+        now.outputs = stored.outputs
+    dropped, stripped = new_code_cell("show('line')"), new_code_cell(text("x"))
+    seen = new_code_cell(SEEN, outputs=[new_output("stream", text="False True\n")])
+    dropped.execution_count = seen.execution_count = 1
+    book = new_notebook(cells=[start, *pairs[1::2], dropped, stripped, seen])
+    path.write_text(text_of(book), encoding="utf-8")
+    command = [sys.executable, *"-m pytest -rA --color=no -p no:xdist .".split()]
+    shell = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    if os.name == "posix":
+        (folder / "sitecustomize.py").write_text(NO_ENTRY)
+        (folder / ".pytest_cache").write_text("no folder can be made here")
+        (folder / "test_hears.py").write_text(HEARS)
+        shell |= dict.fromkeys(TOLD, "told") | {"PYTHONOPTIMIZE": "", "PYTHONHASHSEED": "7"}
+        for name in ("HOME", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "PYTHONINSPECT"):
+            shell.pop(name, None)
+        shell["PYTHONPATH"] = str(folder)
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    done = subprocess.run(command, cwd=folder, env=shell, capture_output=True, text=True)
+    found = re.findall(r"^(PASSED|FAILED|ERROR) .*::(?:Cell )?(\w+)", done.stdout, re.MULTILINE)
+    assert len(found) == len(CELLS) + 4 + 2 * (os.name == "posix"), done.stdout + done.stderr
+    return {cell: verdict == "PASSED" for verdict, cell in found}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_output(name, verdicts):
+    assert verdicts["0"] and verdicts[str(1 + list(CELLS).index(name))] == CELLS[name][2]
+
+
+def test_dropped_figures_and_stripped_notebooks_fail(verdicts):
+    assert not verdicts[str(1 + len(CELLS))] and not verdicts[str(2 + len(CELLS))]
+
+
+def test_a_strange_place_is_no_hindrance(verdicts):
+    assert verdicts[str(3 + len(CELLS))]
+    if os.name == "posix":
+        assert verdicts["test_this_process_is_as_deaf_as_it_was_told_to_be"]
+        assert verdicts["test_a_child_hears_ctrl_c"]
+
+
+@pytest.mark.parametrize(
+    "stored, new, verdict",
+    [
+        ("1.0e-05", "9.9e-06", True),
+        ("1,999.99", "2,000.00", True),
+        ("0.7-0.8", "0.7-0.9", True),
+        ("-0.00", "0.00", True),
+        ("0.30000000000000004", "0.3", True),
+        ("0.30000000000000004", "0.3001", False),
+        ("60000.01", "60000.03", False),
+        ("0.1", "0.06", False),
+        ("3.14", "3.1", False),
+        ("nan 1.0", "1.0 nan", False),
+        ("1. 2.", "1. 3.", False),
+        ("2024-01-05", "2024-01-06", False),
+    ],
+)
+def test_numbers(stored, new, verdict):
+    assert conftest.same(stored, new) == conftest.same(new, stored) == verdict
+
+
+def test_another_matplotlib_may_set_letters_elsewhere(monkeypatch):
+    """A release that draws the same lines and other letters passes; other lines do not."""
+
+    def drawn(hinting="force_autohint", end=3, colour="#0072B2", pad=0.1):
+        with plt.rc_context({**plotting.STYLE, "text.hinting": hinting, "savefig.dpi": 100}):
+            fig, ax = plt.subplots(figsize=(5, 2.6))
+            ax.plot([0, 1, 2, 3], [1, 2, 2.5, end], color=colour)
+            ax.set(title="A title that is rather long", xlabel="loudness", ylabel="accuracy in %")
+            file = io.BytesIO()
+            fig.savefig(file, bbox_inches="tight", pad_inches=pad)
+            plt.close(fig)
+        return base64.b64encode(file.getvalue()).decode()
+
+    other_release = drawn("none", pad=0.11)
+    assert not conftest.same_picture(drawn(), other_release)
+    monkeypatch.setattr(conftest, "pinned_matplotlib", lambda: "0")
+    assert conftest.same_picture(drawn(), other_release)
+    assert not conftest.same_picture(drawn(), drawn("none", end=4))
+    assert not conftest.same_picture(drawn(), drawn("none", colour="#E69F00"))
+    assert not conftest.same_picture(drawn(), drawn("none", pad=0.5))

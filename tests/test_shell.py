@@ -1,50 +1,35 @@
-"""Whatever the reader's shell holds: variables, no home, no place to write, no Ctrl-C.
+"""Whatever the reader's shell holds: variables, no home, no place to write.
 
-What make does of it is tested beside the Makefile, in test_project.py.
+What make does of it is tested in test_project.py, what pytest and kernels do in test_execute.py.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from nbclient.exceptions import CellExecutionError
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import conftest
 from byzlib.market import BadRequest, cache_path, default_cache, load_klines, main
-from notebooks.execute import environment, run, text_of
+from notebooks.execute import environment
 from tests.bybit_server import at, made_up, same_candles, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="this system knows no such thing")
 
 
-def python(*arguments, cwd=ROOT, start=(), **environment):
+def python(*arguments, **environment):
     """A fresh interpreter, in an environment with these changes; None takes a variable out."""
     there = {name: value for name, value in (os.environ | environment).items() if value is not None}
-    command = [*start, sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=there, capture_output=True, text=True)
-
-
-def notebook(path, source, *outputs):
-    cell = new_code_cell(source, execution_count=1, outputs=list(outputs))
-    path.write_text(text_of(new_notebook(cells=[cell])), encoding="utf-8")
-    return path
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True)
 
 
 # --- What the shell tells Python ---
 
 TOLD = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONHASHSEED", "MPLBACKEND"]
-
-
-def test_a_kernel_checks_assertions_whatever_it_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
-    with pytest.raises(CellExecutionError, match="AssertionError"):
-        run(notebook(tmp_path / "03_false.ipynb", "assert 1 == 2"))
 
 
 def test_a_kernel_is_told_where_things_are_and_nothing_else(monkeypatch):
@@ -61,67 +46,6 @@ def test_tests_without_assertions_are_refused_in_one_sentence():
     assert refused.returncode and "passed" not in refused.stdout
     assert refused.stderr.strip().startswith("ERROR: Python leaves assertions out")
     assert refused.stderr.strip().count("\n") == 0
-
-
-# --- Tests in a strange place ---
-
-NO_ENTRY = """\
-import pwd
-
-pwd.getpwuid = {}.__getitem__
-"""
-SEEN = f"""\
-import os
-from pathlib import Path
-
-print("told" in map(os.environ.get, {TOLD}), os.access(Path.home(), os.W_OK))
-"""
-HEARS = """\
-import signal, subprocess, sys
-
-def test_this_process_is_as_deaf_as_it_was_told_to_be():
-    signal.raise_signal(signal.SIGINT)
-
-def test_a_child_hears_ctrl_c():
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        child.send_signal(signal.SIGINT)
-        assert child.wait(20)
-"""
-
-
-@pytest.fixture(scope="module")
-def tested(tmp_path_factory):
-    """What pytest says as nobody, in a folder where it cannot write, in a script's background."""
-    place = tmp_path_factory.mktemp("place")
-    for name in ("pyproject.toml", "conftest.py", "constraints.txt"):
-        shutil.copy(ROOT / name, place)
-    (place / "sitecustomize.py").write_text(NO_ENTRY)
-    (place / ".pytest_cache").write_text("no folder can be made here")
-    (place / "test_hears.py").write_text(HEARS)
-    notebook(place / "03_seen.ipynb", SEEN, new_output("stream", text="False True\n"))
-    shell = dict.fromkeys(TOLD, "told") | {"PYTHONOPTIMIZE": "", "PYTHONHASHSEED": "7"}
-    shell |= dict.fromkeys(["HOME", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "PYTHONINSPECT"])
-    deaf = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-    words = ["-m", "pytest", "-p", "no:xdist", "-rA", "--color=no", "."]
-    return python(*words, cwd=place, start=deaf, PYTHONPATH=str(place), **shell)
-
-
-@posix
-@pytest.mark.parametrize(
-    "name",
-    [
-        "03_seen.ipynb::Cell 0",
-        "test_hears.py::test_this_process_is_as_deaf_as_it_was_told_to_be",
-        "test_hears.py::test_a_child_hears_ctrl_c",
-    ],
-)
-def test_a_strange_place_is_no_hindrance(tested, name):
-    assert f"PASSED {name}" in tested.stdout, tested.stdout + tested.stderr
-
-
-@posix
-def test_a_folder_that_cannot_be_written_is_no_failure(tested):
-    assert tested.returncode == 0 and "3 passed" in tested.stdout.splitlines()[-1]
 
 
 @posix
@@ -163,7 +87,7 @@ def test_without_a_home_candles_want_a_named_place(nobody, tmp_path, monkeypatch
 
 @posix
 def test_the_command_explains_itself_without_a_home(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(NO_ENTRY)
+    (tmp_path / "sitecustomize.py").write_text("import pwd\n\npwd.getpwuid = {}.__getitem__\n")
     shell = dict.fromkeys(PLACES) | {"PYTHONPATH": str(tmp_path)}
     helped = python("-m", "byzlib.market", "--help", **shell)
     assert helped.returncode == 0 and "$BYZLIB_BYBIT_CACHE" in helped.stdout, helped.stderr
