@@ -199,10 +199,10 @@ def main(words):
     if broken := unsound(errors):
         print(f"These fail with no error planted: {', '.join(broken)}")
         return 1
-    print(f"{'error':<56} {'chapter':<8} test")
+    print(f"{'error':<60} {'chapter':<8} test")
     for error, chapter, test in survey(errors):
         unseen += not (chapter or test)
-        print(f"{error.what:<56} {chapter or '-':<8} {test or '-'}", flush=True)
+        print(f"{error.what:<60} {chapter or '-':<8} {test or '-'}", flush=True)
     print(f"{len(errors)} errors planted, {unseen} unseen")
     return min(unseen, 1)
 

@@ -294,7 +294,7 @@ ERRORS = [Error(*row) for row in [
      "06", "test_definitions.py::test_centered_clipping",
      instead(lambda x, radius, center=None, n_iter=1: clipped(
          x, radius, center, n_iter, among=lambda shares: shares.sum(axis=-2)))),
-    ("the buckets hold those who stand side by side in the list", "aggregators.bucketing",
+    ("buckets hold those who stand side by side in the list", "aggregators.bucketing",
      "06", "test_definitions.py::test_bucketing_draws_every_division_equally_often",
      instead(lambda x, s, rng: np.stack(
          [x[..., i : i + s, :].mean(axis=-2) for i in range(0, x.shape[-2], s)], axis=-2))),
@@ -390,7 +390,7 @@ ERRORS = [Error(*row) for row in [
      "10", "test_features.py::test_labels_by_hand",
      lambda right, candles, *threshold: right(candles, *threshold).replace(1, 0)),
     ("a feature looks ahead: volume against the next bar's", "market.engineer",
-     "10", "test_features.py::test_the_future_changes_no_feature",
+     "10", "test_features.py::test_the_future_changes_no_row",
      with_column("volume_change", lambda c: c["volume"].shift(-1) / c["volume"])),
     ("features cross a gap", "market.engineer",
      "10", "test_features.py::test_nothing_crosses_a_gap", across_gaps),
@@ -406,11 +406,11 @@ ERRORS = [Error(*row) for row in [
      lambda right, times, train, test, purge, *embargo: right(
          times, train, test, "0min", *embargo)),
     ("the planted signal is stronger than it says", "market.planted_signal",
-     "01", "test_market.py::test_the_best_classifier_scores_its_bayes_accuracy",
+     "01", "test_simulation.py::test_the_best_classifier_scores_its_bayes_accuracy",
      lambda right, m, r2, *arguments, **options: right(
          m, r2 / (r2 + (1 - r2) ** 2), *arguments, **options)),
     ("the best accuracy takes r2 for the correlation", "market.planted_signal_accuracy",
-     "01", "test_market.py::test_planted_accuracy_matches_the_table",
+     "01", "test_simulation.py::test_planted_accuracy_matches_the_table",
      lambda right, r2, *arguments, **options: right(r2**2, *arguments, **options)),
 ]]
 # fmt: on
