@@ -62,7 +62,6 @@ RULES = {
 PREAGGREGATIONS = {
     "nearest_neighbor_mixing": Rule(ag.nearest_neighbor_mixing, majority, "TSRO"),
     "bucketing": Rule(_no_f(ag.bucketing, s=2, rng=3), at_least_two, "TSD", False),
-    "clip_norms": Rule(_no_f(ag.clip_norms, radius=1.5), majority, "RO", False),
     "adaptive_clipping": Rule(ag.adaptive_clipping, majority, "SRO"),
 }
 

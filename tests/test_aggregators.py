@@ -55,7 +55,6 @@ def vector_rule(vector):
         "meamed": lambda x: ag.mean_around_median(x, f),
         "nnm": lambda x: ag.nearest_neighbor_mixing(x, f),
         "arc": lambda x: ag.adaptive_clipping(x, f),
-        "clipping": lambda x: ag.clip_norms(x, p["c"]),
         "centered_clipping": lambda x: ag.centered_clipping(x, p["tau"], n_iter=p["iterations"]),
         "nnm+trimmed_mean": lambda x: ag.compose(ag.nearest_neighbor_mixing, trimmed_mean)(x, f),
     }.get(vector["rule"])

@@ -1,6 +1,21 @@
-"""aggregators"""
+"""The rules: what a server may do with n updates of which f may be lies.
+
+    coordinatewise   mean, trimmed_mean, median, mean_around_median
+    selection        krum, krum_scores, multi_krum, bulyan, minimum_diameter_average
+    geometric        geometric_median, geometric_median_of_means, centered_clipping
+    preaggregation   nearest_neighbor_mixing, bucketing, adaptive_clipping, compose
+
+Every rule takes updates of shape (..., n, d), leading axes being independent trials, and returns
+(..., d) in the same floating type. `return_weights=True` also returns (..., n): how much each
+client counted. An illegal f, m, n or shape raises ValueError with one sentence, a wrong type
+TypeError. Rows with NaN or infinity can only be faulty: the defended rules drop k of them and go on
+with n - k clients, max(f - k, 0) of them Byzantine. Inputs are never modified.
+
+`RULES` maps the names of tables and figures to the rules; `apply_rule` calls one with or without f.
+"""
 
 from byzlib.aggregators._contract import apply_rule
+from byzlib.aggregators.coordinatewise import mean, mean_around_median, median, trimmed_mean
 from byzlib.aggregators.geometric import (
     centered_clipping,
     geometric_median,
@@ -9,41 +24,34 @@ from byzlib.aggregators.geometric import (
 from byzlib.aggregators.preaggregation import (
     adaptive_clipping,
     bucketing,
-    clip_norms,
     compose,
     nearest_neighbor_mixing,
 )
-from byzlib.aggregators.rules import (
-    RULES,
+from byzlib.aggregators.selection import (
     bulyan,
     krum,
     krum_scores,
-    mean,
-    mean_around_median,
-    median,
     minimum_diameter_average,
     multi_krum,
-    trimmed_mean,
 )
 
+# fmt: off
 __all__ = [
-    "RULES",
-    "adaptive_clipping",
-    "apply_rule",
-    "bucketing",
-    "bulyan",
-    "centered_clipping",
-    "clip_norms",
-    "compose",
-    "geometric_median",
-    "geometric_median_of_means",
-    "krum",
-    "krum_scores",
-    "mean",
-    "mean_around_median",
-    "median",
-    "minimum_diameter_average",
-    "multi_krum",
-    "nearest_neighbor_mixing",
-    "trimmed_mean",
+    "RULES", "adaptive_clipping", "apply_rule", "bucketing", "bulyan", "centered_clipping",
+    "compose", "geometric_median", "geometric_median_of_means", "krum", "krum_scores", "mean",
+    "mean_around_median", "median", "minimum_diameter_average", "multi_krum",
+    "nearest_neighbor_mixing", "trimmed_mean",
 ]
+# fmt: on
+
+RULES = {
+    "mean": mean,
+    "Krum": krum,
+    "multi-Krum": multi_krum,
+    "trimmed mean": trimmed_mean,
+    "median": median,
+    "geometric median": geometric_median,
+    "Bulyan": bulyan,
+    "mean around median": mean_around_median,
+    "minimum diameter average": minimum_diameter_average,
+}

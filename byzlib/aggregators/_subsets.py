@@ -14,8 +14,8 @@ def least_diameter(table, f, order):
     f : int
         How many to leave out.
     order : (n,) int array
-        Place of each client in the dictionary; decides between subsets of equal diameter and equal
-        sum of squared distances.
+        Place of each client in lexicographic order; decides between subsets of equal diameter and
+        equal sum of squared distances.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def least_diameter(table, f, order):
     if budget[0] <= 0:
         return None
     finite = np.where(np.isfinite(table), table, 0.0)
-    # Sums of equal members must not differ by the order of adding: clients go by the dictionary.
+    # Sums of equal members must not differ by the order of adding: it is the lexicographic one.
     by_value = np.argsort(order)
     ordered = np.ix_(by_value, by_value)
     best = _smallest_sum(table[ordered] > levels[low], finite[ordered], f, budget)
@@ -95,7 +95,7 @@ def _smallest_sum(edges, table, f, budget):
             return
         weight, undecided = inside.sum(axis=1), ~kept[members]
         if undecided.sum() >= f and np.ptp(inside[~np.eye(len(members), dtype=bool)]) == 0:
-            # All pairs are equally far apart: the first in the dictionary stay.
+            # All pairs are equally far apart: the first in lexicographic order stay.
             last = members[undecided][len(members[undecided]) - f :]
             search(alive & ~np.isin(np.arange(len(alive)), last), kept, 0)
             return

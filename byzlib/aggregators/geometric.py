@@ -1,33 +1,28 @@
 """Rules that look for a centre: the geometric median, of rows or of group means, and clipping.
 
-They belong to `byzlib.aggregators`, under whose name they are used.
+Every iterate of the geometric median is a weighted mean of the rows, z = sum_i w_i x_i. With the
+products K_ij = (x_i - c).(x_j - c) around one of the rows, all distances from z follow from w and
+K: the d coordinates are touched twice, for K and for the answer.
 """
+
+import warnings
 
 import numpy as np
 
-from byzlib.aggregators._contract import BrokenRows, rule
-from byzlib.aggregators._distances import (
-    Distances,
-    products_around_a_row,
-    squared_distances,
-)
-from byzlib.aggregators._weiszfeld import (
-    drawn_near,
-    lengths_between,
-    median_weights,
-)
-from byzlib.aggregators.preaggregation import (
-    clipping_factor,
-    lengths,
-    random_groups,
-    weighted_mean,
-    weighted_sum,
-)
+from byzlib.aggregators._contract import rule
+from byzlib.aggregators._distances import squared_distances, weighted_means
+from byzlib.aggregators.preaggregation import as_part, clipping_factor, lengths, random_groups
 from byzlib.theory import as_count, as_generator, as_number
 
+SAME = 1e-15  # rows this much nearer than most stand in one place, but for rounding
+PARTS = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
+FAR = 1e20  # a row this much farther than most pulls as from infinity
+TINY = np.finfo(np.float64).tiny
+NEARBY = 1e4  # products around the origin serve if c is no more than this longer than distances
 
-@rule("n >= 1", lambda n, f: n >= 1, watches=True)
-def geometric_median(updates, tol=1e-10, max_iter=1000):
+
+@rule(0, 1)
+def geometric_median(x, tol=1e-10, max_iter=1000):
     """Geometric median: the point with the smallest sum of distances to the updates.
 
     F(x) = argmin_z sum_i |z - x_i|. With an even number of rows on one line, where all points
@@ -49,35 +44,27 @@ def geometric_median(updates, tol=1e-10, max_iter=1000):
     and Xu, POMACS 2017.
     """
     tol = as_number(tol, "tol", "geometric_median")
-    if as_count(max_iter, "max_iter", "geometric_median") < 1:
-        raise ValueError(f"geometric_median needs max_iter >= 1; got {max_iter}")
-    distances = squared_distances(updates)
-    weights = _majority(distances.table)
-    left = np.flatnonzero(~weights.any(axis=-1))
+    max_iter = as_count(max_iter, "max_iter", "geometric_median", least=1)
+    distances = squared_distances(x)
+    weights, done = _held_by_a_majority(distances.table)
+    left = np.flatnonzero(~done)
     if len(left):
-        part = distances
-        if len(left) < len(weights):
-            part = Distances(*(field[left] for field in distances))
-        products, shrunk = drawn_near(*products_around_a_row(part))
-        length = lengths_between(products, part.table, shrunk < 1)
-        weights[left] = median_weights(products, length, tol, max_iter) * shrunk
-        weights /= weights.sum(axis=-1, keepdims=True)
-    return weighted_mean(weights, updates, distances), weights
-
-
-def _majority(table):
-    """Equal weights on rows that are the same, if they are more than half of all; else zeros.
-
-    No pull of the others can move the median from there, however far away they are.
-    """
-    same = table == 0
-    count = same.sum(axis=-1)
-    if 2 * count.max() <= table.shape[-1]:
-        return np.zeros(count.shape)
-    most = np.take_along_axis(same, count.argmax(axis=-1)[:, None, None], axis=1)[:, 0]
-    return np.where(2 * count.max(axis=-1, keepdims=True) > table.shape[-1], most, 0) / (
-        count.max(axis=-1, keepdims=True)
-    )
+        K, apart, shrunk = _around_a_row(distances[left])
+        found = np.empty(apart.shape[:2])
+        descend = []
+        for t in range(len(left)):
+            held = _between_two_rows(K[t], apart[t])
+            if held is None:
+                held = _at_a_row(K[t], apart[t])
+            if held is None:
+                descend.append(t)
+            else:
+                found[t] = held
+        if descend:
+            found[descend] = _descend(K[descend], apart[descend], tol, max_iter)
+        found *= shrunk
+        weights[left] = found / found.sum(axis=-1, keepdims=True)
+    return weighted_means(weights[:, None], x, distances.table)[:, 0], weights
 
 
 def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
@@ -98,20 +85,21 @@ def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
 
     Source: Chen, Su and Xu, POMACS 2017, Algorithm 2.
     """
-    groups = as_count(n_groups, "n_groups", "geometric_median_of_means")
+    groups = as_part(n_groups, "n_groups", updates, "geometric_median_of_means")
     rng = as_generator(rng, "geometric_median_of_means")
 
-    @rule(f"1 <= n_groups <= n, n_groups = {groups}", lambda n, f: 1 <= groups <= n, split=False)
-    def geometric_median_of_means(updates):
-        matrix = random_groups(updates, min(groups, updates.shape[1]), rng)
-        result, weights = geometric_median(matrix @ updates, return_weights=True)
+    @rule(0, 1)
+    def geometric_median_of_means(x):
+        n = x.shape[1]
+        matrix = random_groups(x, np.arange(n) * min(groups, n) // n, rng)
+        result, weights = geometric_median(matrix @ x, return_weights=True)
         return result, (weights[:, None, :] @ matrix)[:, 0, :]
 
     return geometric_median_of_means(updates, return_weights=return_weights)
 
 
-@rule("n >= 1", lambda n, f: n >= 1, watches=True)
-def centered_clipping(updates, radius, center=None, n_iter=1):
+@rule(0, 1)
+def centered_clipping(x, radius, center=None, n_iter=1):
     """Centered clipping: from a centre, follow each update for at most `radius`, on average.
 
     v <- v + 1/n sum_i (x_i - v) min(1, radius / |x_i - v|), n_iter times.
@@ -134,17 +122,13 @@ def centered_clipping(updates, radius, center=None, n_iter=1):
     Source: Karimireddy, He and Jaggi, ICML 2021, Algorithm 2.
     """
     radius = as_number(radius, "radius", "centered_clipping")
-    if as_count(n_iter, "n_iter", "centered_clipping") < 1:
-        raise ValueError(f"centered_clipping needs n_iter >= 1; got {n_iter}")
-    trials, _, d = updates.shape
-    v = _center(center, trials, d)
-    for _ in range(n_iter):
-        moved = updates if not v.any() else updates - v[:, None, :]
+    v = _center(center, len(x), x.shape[2])
+    for _ in range(as_count(n_iter, "n_iter", "centered_clipping", least=1)):
+        moved = x - v[:, None, :] if v.any() else x
         length, unit = lengths(moved)
-        if not np.isfinite(length).all():
-            raise BrokenRows
         factor = clipping_factor(length, radius / unit)
-        v = v + weighted_sum(factor / updates.shape[1], moved)
+        steps = (factor / x.shape[1]).astype(moved.dtype)
+        v = v + (steps[:, None, :] @ moved)[:, 0]
     return v, factor / factor.sum(axis=-1, keepdims=True)
 
 
@@ -163,3 +147,190 @@ def _center(center, trials, d):
     if not np.isfinite(center).all():
         raise ValueError(f"{needed}; got NaN or infinity")
     return np.broadcast_to(center.astype(np.float64), (trials, d))
+
+
+# The geometric median on n weights. K and `apart` are (trials, n, n) from here on.
+
+
+def _held_by_a_majority(table):
+    """Equal weights on rows that are the same, if they are more than half of all; and who has them.
+
+    No pull of the others can move the median from there, however far away they are.
+    """
+    same = table == 0
+    count = same.sum(axis=-1)
+    of_most = np.take_along_axis(same, count.argmax(axis=-1)[:, None, None], axis=1)[:, 0]
+    done = 2 * count.max(axis=-1) > table.shape[-1]
+    return of_most * done[:, None] / of_most.sum(axis=-1, keepdims=True), done
+
+
+def _around_a_row(distances):
+    """Products K and distances of the rows around one in the crowd, in a unit of the crowd's size.
+
+    Rows farther than `FAR` are drawn to there, on their line to the origin: their pull is the same,
+    and K keeps within the digits of a float. Returns K, the distances and the factors.
+    """
+    G, x = distances.gram, distances.rows
+    trials, n, _ = x.shape
+    K, apart, shrunk = np.empty((trials, n, n)), np.sqrt(distances.table), np.ones((trials, n))
+    for t, far in enumerate(apart):
+        # The row of the smallest sum of distances, far ones capped lest they drown the sum.
+        cap = max(1e8 * np.sort(far, axis=1)[:, n // 2].min(), 1e-300)
+        c = np.minimum(far, cap).sum(axis=1).argmin()
+        typical = _middle(far[c]) or far[c][far[c] > 0].min(initial=1e100)
+        unit, far[:] = typical * distances.unit[t], far / typical
+        near = np.partition(far[c], 1)[1] if n > 1 else 1.0
+        if unit == typical and G[t, c, c] <= NEARBY * (unit * near) ** 2 and far[c].max() < FAR:
+            K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / unit**2
+            continue
+        rows, length = _moved_rows(x[t], c, distances.unit[t])
+        length /= typical
+        shrunk[t] = np.minimum(1.0, FAR / length)
+        rows *= np.minimum(length, FAR)[:, None]
+        K[t] = rows @ rows.T
+        drawn = length > FAR
+        if drawn.any():  # such rows are so far from all others that K tells the distance
+            square = np.diagonal(K[t])[:, None] + np.diagonal(K[t]) - 2 * K[t]
+            either = drawn[:, None] | drawn
+            far[either] = np.sqrt(np.maximum(square[either], 0.0))
+    return K, apart, shrunk
+
+
+def _moved_rows(x, c, unit):
+    """Directions of the rows of one trial from row c, unit vectors, and their lengths in units."""
+    scale = 4 * max(unit, 2.0**-500)  # a power of two; differences of quarters cannot overflow
+    rows = x / np.float64(scale)
+    rows -= rows[c].copy()
+    size = np.maximum(np.abs(rows).max(axis=1), TINY)
+    rows /= size[:, None]
+    norm = np.maximum(np.sqrt(np.vecdot(rows, rows)), TINY)
+    rows /= norm[:, None]
+    return rows, np.maximum(size * norm * (scale / unit), TINY)
+
+
+def _middle(values):
+    """np.median over the last axis, for short rows: (..., n) -> (...)."""
+    ordered, n = np.sort(values, axis=-1), values.shape[-1]
+    return ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2
+
+
+def _between_two_rows(K, apart):
+    """Half of each of the middle two, if n is even, they differ and all rows lie on one line.
+
+    On a line the inequality of Cauchy and Schwarz is an equality for every pair of rows.
+    """
+    length = np.sqrt(np.diagonal(K))
+    if len(K) % 2 or (np.abs(K) < (1 - 1e-11) * np.multiply.outer(length, length)).any():
+        return None
+    ordered = np.argsort(K[length.argmax()], kind="stable")
+    below, above = ordered[len(K) // 2 - 1 : len(K) // 2 + 1]
+    if apart[below, above] == 0:
+        return None
+    equal = np.stack([apart[below] == 0, apart[above] == 0])
+    return (equal / equal.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def _at_a_row(K, apart):
+    """Weights when a row is the median, equal rows sharing it; else None.
+
+    Such a row has the smallest sum of distances. Far-away rows drown that sum in rounding, so all
+    whose sums are close are tried.
+    """
+    total = apart.sum(axis=1)
+    for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
+        equal = apart[i] <= SAME * _middle(apart[i])
+        if _optimal_at(K, apart[i], i, ~equal):
+            return equal / equal.sum()
+    return None
+
+
+def _optimal_at(K, apart, i, away):
+    """Is row i itself the median? The others' unit pulls must not outweigh the rows standing there.
+
+    Vardi and Zhang, PNAS 2000: |sum_{x_j != x_i} (x_j - x_i) / |x_j - x_i|| <= number at x_i.
+    """
+    from_i = K - K[i] - K[:, i : i + 1] + K[i, i]
+    pull = np.divide(1.0, apart, out=np.zeros(len(apart)), where=away)
+    # A pull that exceeds the limit by so little moves the median by as little of its size.
+    return pull @ from_i @ pull <= (1 + 1e-12) * np.count_nonzero(~away) ** 2
+
+
+def _descend(K, apart, tol, max_iter):
+    """Weights of the minimum of F(z) = sum_i |z - x_i|.
+
+    A step is the best of Newton's, parts of it, and Weiszfeld's, which always leads downhill.
+    """
+    size = _middle(apart.min(axis=-1, where=apart > 0, initial=np.inf))
+    typical = _middle(apart)
+    w = 1 / np.maximum(typical, 1e-3 * size[:, None])  # from among the crowd
+    w /= w.sum(axis=-1, keepdims=True)
+    # Rows that are equal up to rounding make a size that no step could get below.
+    goal = np.maximum(tol * size, 4 * np.finfo(np.float64).eps * _middle(typical))
+    going = np.ones(len(w), dtype=bool)
+    for _ in range(max_iter):
+        r, a = _distances_from(K, w)
+        newton = _moved(w, r, _newton(K, a, r))
+        parts = [(1 - share) * w + share * newton for share in PARTS]
+        steps = np.stack([newton, *parts, _moved(w, r, 1.0)])
+        moved, gain = _progress(K, w, steps, r)
+        total = gain.sum(axis=-1)
+        # Near the end all is rounding, and Newton's step is still the better.
+        total[0] -= 1e-13 * np.abs(gain[0]).sum(axis=-1)
+        best, trials = total.argmin(axis=0), np.arange(len(w))
+        w = np.where(going[:, None], steps[best, trials], w)
+        going &= (best > 0) | ~(moved[0] <= goal)
+        if not going.any():
+            return w
+    warnings.warn(
+        f"geometric_median: after {max_iter} steps, max_iter, {going.sum()} trials still moved "
+        f"by more than {tol:g} of their size, by up to {(moved[0] / size)[going].max():.1e}",
+        RuntimeWarning,
+        stacklevel=6,  # the line that called the rule
+    )
+    return w
+
+
+def _distances_from(K, w):
+    """r_i = |z - x_i| for z = sum w_i x_i, and a_i = z.x_i - |z|^2 / 2: (trials, n) each.
+
+    Around the origin of K, |z - x_i|^2 = |x_i|^2 - 2 a_i.
+    """
+    squares, inner = np.diagonal(K, axis1=1, axis2=2), np.vecdot(K, w[:, None])
+    zz = np.vecdot(w, inner)[:, None]
+    floor = 1e-30 * (squares + np.abs(zz)) + TINY
+    a = inner - zz / 2
+    return np.sqrt(np.maximum(squares - 2 * a, floor)), a
+
+
+def _moved(w, r, y):
+    """Weights after z moves by -(1/A) sum_i y_i (z - x_i) / r_i, A the sum of 1 / r_i.
+
+    With y = 1 this is Weiszfeld's step, and w becomes (1 / r) / A. Weights are not subtracted from
+    each other, so that the small one of a far row is exact.
+    """
+    share = y / r / (1 / r).sum(axis=-1, keepdims=True)
+    return w * (1 - share.sum(axis=-1, keepdims=True)) + share
+
+
+def _newton(K, a, r):
+    """The y of `_moved` that makes it Newton's: y = 1 + (A diag(r) - S)^-1 S 1.
+
+    S holds the inner products of the unit vectors u_i = (z - x_i) / r_i. It is the Hessian
+    A I - sum_i u_i u_i^T / r_i, inverted by Woodbury's identity.
+    """
+    S = (K - a[:, :, None] - a[:, None, :]) / (r[:, :, None] * r[:, None, :])
+    A = (1 / r).sum(axis=-1, keepdims=True)
+    M = (1 + 1e-14) * (A * r)[:, :, None] * np.eye(r.shape[-1]) - S
+    return 1 + np.linalg.solve(M, S.sum(axis=-1, keepdims=True))[..., 0]
+
+
+def _progress(K, w, steps, r):
+    """How far each step moves z, and by how much each distance from it grows.
+
+    |z + s - x|^2 - |z - x|^2 = 2 s.(z - x) + |s|^2, so that no large distances are subtracted.
+    """
+    step = steps - w
+    along = np.vecdot(K, step[..., None, :])
+    square = np.maximum(np.vecdot(step, along), 0.0)[..., None]
+    growth = 2 * (np.vecdot(w, along)[..., None] - along) + square
+    return np.sqrt(square)[..., 0], growth / (r + np.sqrt(np.maximum(r**2 + growth, 0.0)))

@@ -7,26 +7,24 @@ infinity comes out as NaN, so that the rule that follows drops it and counts it 
 
 import numpy as np
 
-from byzlib.aggregators._contract import apply_rule, preaggregation
+from byzlib.aggregators._contract import apply_rule, rule
 from byzlib.aggregators._distances import (
-    PIECE,
-    SAFE,
-    dictionary_order,
+    lexicographic_rank,
     squared_distances,
+    weighted_means,
 )
-from byzlib.aggregators._threads import each, lanes
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import LEGAL, as_count, as_generator, as_updates
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
 
 
-@preaggregation("n > f", lambda n, f: n > f, watches=True)
-def nearest_neighbor_mixing(updates, f):
+@rule(1, 1)
+def nearest_neighbor_mixing(x, f):
     """Each update becomes the mean of the n - f updates nearest to it, itself included.
 
-    y_i = 1 / (n - f) * sum of the n - f rows x_j with the smallest |x_i - x_j|. Equal distances go
-    to the vector that comes first in the dictionary. Distances of float32 rows come from rounded
-    products: of two that agree in three digits at least, mostly six, rounding may choose.
+    y_i = 1 / (n - f) * sum of the n - f rows x_j with the smallest |x_i - x_j|. Of equal distances
+    the first in lexicographic order. Of two that agree to rounding (three digits at least, mostly
+    six, of float32 rows) rounding may choose.
 
     Parameters
     ----------
@@ -40,23 +38,18 @@ def nearest_neighbor_mixing(updates, f):
 
     Source: Allouah et al., AISTATS 2023, Algorithm 1.
     """
-    n = updates.shape[-2]
-    distances = squared_distances(updates)
-    place = dictionary_order(distances.updates)[:, None, :]
+    n = x.shape[1]
     # A client is its own nearest neighbour, also among others at distance zero.
-    table = np.where(np.eye(n, dtype=bool), -1.0, distances.table)
-    nearest = np.lexsort((np.broadcast_to(place, table.shape), table), axis=-1)[..., : n - f]
+    table = squared_distances(x).table
+    apart, rank = table - np.eye(n), lexicographic_rank(x)[:, None, :]
+    nearest = np.lexsort((np.broadcast_to(rank, apart.shape), apart), axis=-1)[..., : n - f]
+    matrix = np.zeros_like(table)
     # Weighted by a power of two first: sums of whole numbers are then exact in any order, and
     # equal means stay equal, so that the rule that follows sees the same ties.
-    count, share = n - f, 2.0 ** -(n - f - 1).bit_length()
-    matrix = np.zeros_like(table)
+    share = 2.0 ** -(n - f - 1).bit_length()
     np.put_along_axis(matrix, nearest, share, axis=-1)
-    rows = weighted_means(matrix, updates, distances.table, rest=1 / (share * count))
-    return rows, matrix / (share * count)
-
-
-def _buckets(n, s):
-    return -(-n // s)
+    rest = x.dtype.type(1 / (share * (n - f)))
+    return weighted_means(matrix, x, table, rest), matrix / (share * (n - f))
 
 
 def bucketing(updates, s, rng, *, return_weights=False):
@@ -78,54 +71,40 @@ def bucketing(updates, s, rng, *, return_weights=False):
 
     Source: Karimireddy, He and Jaggi, ICLR 2022, Algorithm 1.
     """
-    s = as_count(s, "s", "bucketing")
-    rng = as_generator(rng, "bucketing")
+    s, rng = as_part(s, "s", updates, "bucketing"), as_generator(rng, "bucketing")
 
-    @preaggregation(f"1 <= s <= n, s = {s}", lambda n, f: 1 <= s <= n, lambda n: _buckets(n, s))
-    def bucketing(updates):
-        matrix = random_groups(updates, _buckets(updates.shape[1], s), rng, size=s)
-        return matrix @ updates, matrix
+    def buckets(n):
+        return -(-n // s)
+
+    @rule(0, 1, rows=buckets)
+    def bucketing(x):
+        matrix = random_groups(x, np.arange(x.shape[1]) // s, rng)
+        return matrix @ x, matrix
 
     return bucketing(updates, return_weights=return_weights)
 
 
-def random_groups(updates, groups, rng, size=None):
-    """Averaging matrix (trials, groups, n) of a random division of the clients.
+def as_part(value, name, updates, caller):
+    """`value` as a count of some of the n clients, 1 .. n."""
+    count, n = as_count(value, name, caller), as_updates(updates, caller).shape[-2]
+    if not 1 <= count <= n:
+        raise ValueError(f"{caller} needs 1 <= {name} <= n; got {name} = {count}, n = {n}")
+    return count
 
-    Groups of `size`, the last one smaller; of nearly equal size by default. Clients are shuffled
-    as vectors, not as places in the list.
+
+def random_groups(x, member, rng):
+    """Averaging matrix (trials, groups, n) of a random division into groups `member` (n,).
+
+    Clients are shuffled as vectors, not as places in the list.
     """
-    trials, n, _ = updates.shape
-    member = np.arange(n) // size if size else np.arange(n) * groups // n
-    shuffled = rng.permuted(np.broadcast_to(member, (trials, n)), axis=-1)
-    group = np.take_along_axis(shuffled, dictionary_order(updates), axis=-1)
-    matrix = (group[:, None, :] == np.arange(groups)[:, None]).astype(updates.dtype)
+    shuffled = rng.permuted(np.broadcast_to(member, x.shape[:2]), axis=-1)
+    group = np.take_along_axis(shuffled, lexicographic_rank(x), axis=-1)
+    matrix = (group[:, None, :] == np.arange(member.max() + 1)[:, None]).astype(x.dtype)
     return matrix / matrix.sum(axis=-1, keepdims=True)
 
 
-@preaggregation("n >= 1", lambda n, f: n >= 1)
-def clip_norms(updates, radius):
-    """Shorten every update that is longer than `radius` to that length: static clipping.
-
-    y_i = x_i * min(1, radius / |x_i|).
-
-    Parameters
-    ----------
-    updates : (..., n, d) array_like
-    radius : float
-        In units of the updates, > 0.
-
-    Returns
-    -------
-    (..., n, d) array.
-    """
-    radius = as_number(radius, "radius", "clip_norms")
-    length, unit = lengths(updates)
-    return _shortened(updates, length, radius / unit)
-
-
-@preaggregation("n > 2f", lambda n, f: n > 2 * f)
-def adaptive_clipping(updates, f):
+@rule(*LEGAL["trimmed mean"])
+def adaptive_clipping(x, f):
     """ARC: shorten the k longest updates to the length of the next, k = floor(2 (f / n) (n - f)).
 
     Parameters
@@ -140,27 +119,19 @@ def adaptive_clipping(updates, f):
 
     Source: Allouah et al., 2024, arXiv 2405.14432, Algorithm 2.
     """
-    n = updates.shape[-2]
+    n = x.shape[1]
     k = 2 * f * (n - f) // n
-    length, _ = lengths(updates)
-    next_longest = np.sort(length, axis=-1)[:, n - k - 1 : n - k]
-    return _shortened(updates, length, next_longest)
-
-
-def _shortened(updates, length, radius):
-    """Rows cut to length radius; zero rows stay, and nothing overflows on the way."""
-    factor = clipping_factor(length, radius)
-    eye = np.eye(updates.shape[1])
-    return updates * factor[..., None].astype(updates.dtype), lambda: factor[..., None] * eye
+    length, _ = lengths(x)
+    factor = clipping_factor(length, np.sort(length, axis=-1)[:, n - k - 1 : n - k])
+    return x * factor[..., None].astype(x.dtype), lambda: factor[..., None] * np.eye(n)
 
 
 def clipping_factor(length, radius):
     """min(1, radius / length), 1 for length 0."""
-    longer = length > radius
-    return np.where(longer, radius / np.where(longer, length, 1.0), 1.0)
+    return np.where(length > radius, radius / length, 1.0)
 
 
-def lengths(updates, unit=1.0):
+def lengths(x, unit=1.0):
     """Euclidean norms of the rows in float64, right for every finite row.
 
     Returns
@@ -168,68 +139,13 @@ def lengths(updates, unit=1.0):
     length : (trials, n) array
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        columns = lanes(updates.shape[-1], updates.nbytes, uses=1)
-        square = sum(each(lambda part: _squares(updates[..., part]), columns, updates.nbytes))
-        length, (low, _) = np.sqrt(square), SAFE[updates.dtype]
-        for t, i in zip(*np.nonzero(~((square > low) & (square < np.inf))), strict=True):
-            size = float(np.abs(updates[t, i]).max())
-            if size > 0:
-                length[t, i] = size * np.linalg.norm(updates[t, i].astype(np.float64) / size)
-    return lengths(updates / BEYOND, BEYOND) if np.isinf(length).any() else (length, unit)
-
-
-def _squares(rows):
-    """Sum of squares of each row in float64; short pieces are added up in its own precision."""
-    *lead, d = rows.shape
-    whole = d - d % PIECE
-    pieces, rest = rows[..., :whole].reshape(*lead, -1, PIECE), rows[..., whole:]
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.vecdot(pieces, pieces).sum(axis=-1, dtype=np.float64)
-        return total + np.vecdot(rest, rest)
-
-
-def weighted_sum(weights, updates):
-    """sum_i w_i x_i for every trial: (trials, n), (trials, n, d) -> (trials, d)."""
-    return _combined(weights[:, None, :], updates)[:, 0, :]
-
-
-def _combined(matrix, updates, rest=1.0):
-    """rest * (matrix @ updates), by blocks of columns: (trials, k, n), (trials, n, d)."""
-    matrix = matrix.astype(updates.dtype, copy=False)
-    result = np.empty((*matrix.shape[:-1], updates.shape[-1]), updates.dtype)
-
-    def work(columns):
-        with np.errstate(over="ignore"):
-            part = np.matmul(matrix, updates[..., columns], out=result[..., columns])
-            if rest != 1:
-                part *= rest
-
-    columns = lanes(updates.shape[-1], updates.nbytes, uses=matrix.shape[1])
-    each(work, columns, updates.nbytes)
-    return result
-
-
-def weighted_means(matrix, updates, table, rest=1.0):
-    """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
-
-    The weights are the matrix times `rest`, by which the sums are multiplied afterwards. Rounding
-    would move the mean of equal rows by a last digit; by their squared distances `table` they are
-    known, and average to themselves.
-    """
-    result = _combined(matrix, updates, rest)
-    trials, n, _ = table.shape
-    if np.count_nonzero(table) < trials * n * (n - 1):  # some rows are equal
-        some = matrix.argmax(axis=-1)
-        apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
-        t, i = np.nonzero(~apart.any(axis=-1))
-        result[t, i] = updates[t, some[t, i]]
-    return result
-
-
-def weighted_mean(weights, updates, distances):
-    """`weighted_means` with one row of weights a trial: (trials, n) -> (trials, d)."""
-    return weighted_means(weights[:, None, :], updates, distances.table)[:, 0, :]
+    square = np.einsum("tnd,tnd->tn", x, x, dtype=np.float64)
+    length = np.sqrt(square)
+    for t, i in np.argwhere(~((square > 1e-280) & (square < np.inf))):
+        size = float(np.abs(x[t, i]).max())
+        if size > 0:
+            length[t, i] = size * np.linalg.norm(x[t, i].astype(np.float64) / size)
+    return lengths(x / BEYOND, BEYOND) if np.isinf(length).any() else (length, unit)
 
 
 def compose(*steps):
