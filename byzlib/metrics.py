@@ -100,8 +100,8 @@ class PairedDifference(NamedTuple):
     p_value: float
 
     @property
-    def is_better(self):
-        """True when the whole interval lies above zero: a beats b."""
+    def is_positive(self):
+        """True when the whole interval lies above zero: a is larger than b, be that good or bad."""
         return self.interval.low > 0
 
 

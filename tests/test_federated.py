@@ -605,7 +605,7 @@ def test_momentum_repairs_a_little_is_enough_in_iid_data(rule):
     """f = 3, z = 1: momentum shrinks the honest spread in which the lie hides."""
     without = accuracies(rule, a_little_is_enough, 3, 1.0)
     repaired = accuracies(rule, a_little_is_enough, 3, 1.0, momentum=0.9)
-    assert paired_difference(repaired, without).is_better
+    assert paired_difference(repaired, without).is_positive
 
 
 # Illegal use

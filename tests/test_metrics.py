@@ -61,9 +61,9 @@ def test_pairing_removes_what_seeds_share():
     a = 70 + seed_effect + rng.normal(0, 0.5, 12)
     b = 69 + seed_effect + rng.normal(0, 0.5, 12)
     difference = paired_difference(a, b)
-    assert difference.interval == t_interval(a - b) and difference.is_better
+    assert difference.interval == t_interval(a - b) and difference.is_positive
     assert difference.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
-    assert not paired_difference(b, a).is_better
+    assert not paired_difference(b, a).is_positive
     assert difference.interval.half_width < 1 < t_interval(a).half_width
     assert paired_difference([1, 2], [1, 2]).p_value == 1
     assert paired_difference([2, 3], [1, 2]).p_value == 0
