@@ -84,6 +84,8 @@ def canonical(notebook, prefix):
             for key in ("nbgrader", "tags")
             if key in cell.metadata
         }
+        if "hide-input" in marks.get("tags", []):
+            marks["jupyter"] = {"source_hidden": True}  # for JupyterLab
         cell.metadata = nbformat.from_dict(marks)
         if cell.cell_type == "code":
             cell.outputs = join_streams(cell.outputs)

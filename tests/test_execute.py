@@ -58,7 +58,10 @@ def test_canonical_form_forgets_clock_machine_and_chance():
         "kernelspec": {"name": "conda", "display_name": "my own"},
     }
     kept = canonical(new_notebook(cells=[cell], metadata=metadata), "03")
-    assert kept.cells[0].id == "03-00" and kept.cells[0].metadata == {"tags": ["hide-input"]}
+    assert kept.cells[0].id == "03-00" and kept.cells[0].metadata == {
+        "tags": ["hide-input"],
+        "jupyter": {"source_hidden": True},
+    }
     assert kept.metadata.language_info == {"name": "python"}
     assert kept.metadata.kernelspec.name == "python3"
     assert [o.text for o in kept.cells[0].outputs] == ["a\nb\n", "c\n", "d\n"]
