@@ -26,6 +26,7 @@ from tests.planted_list import ERRORS
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("byzlib", "notebooks", "tests", "conftest.py", "pyproject.toml")
+OURS = {"byzlib", "conftest", "notebooks", "tests"}  # what a child imports from the copy alone
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "_build", "student", ".ipynb_checkpoints")
 PATIENCE = 600  # seconds for one chapter or one test
 HOLDS, NOTICED = 0, 3  # what a child process ends with; anything else is no answer
@@ -115,7 +116,7 @@ def _move_into(folder):
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.dont_write_bytecode = True
     sys.path[:] = [folder] + [p for p in sys.path if Path(p or ".").resolve() != ROOT.resolve()]
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("byzlib", "tests")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]
     import byzlib
 
@@ -144,7 +145,8 @@ def _test_fails(folder, tests):
     import pytest
 
     os.chdir(folder)
-    status = pytest.main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *tests])
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # another's fork server
+    status = pytest.main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *quiet, *tests])
     if status not in (0, 1, 2):  # 2: the error shows already while the test is read
         raise RuntimeError(f"pytest ended with {status} on {tests}")
     return status != 0
