@@ -5,7 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
-from byzlib.theory import as_count, as_number
+from byzlib.theory import (
+    as_count,
+    as_number,
+    as_reals,
+    is_constant,
+    refuse_masked,
+    refuse_unpaired,
+    to_unit_scale,
+)
 
 # --- Accuracies. Labels are (..., m) integers; leading axes broadcast. ---
 
@@ -28,7 +36,7 @@ def balanced_accuracy(y, predicted):
 
 def majority_share(y):
     """Accuracy of always naming the most common class of y (..., m): the baseline, (...,)."""
-    y = _last_axis(y, "majority_share", "labels of shape (..., m), m >= 1")
+    y = _labels(y, "majority_share")
     return np.max([(y == label).mean(axis=-1) for label in np.unique(y)], axis=0)
 
 
@@ -49,12 +57,20 @@ def _share_named(members, predicted, label):
     return np.where(count > 0, hits / np.maximum(count, 1), np.nan)[()]
 
 
+def _labels(y, caller):
+    refuse_masked(y, caller)
+    y = np.asarray(y)
+    if y.ndim == 0 or y.shape[-1] == 0:
+        raise ValueError(f"{caller} needs labels of shape (..., m), m >= 1; got {y.shape}")
+    return y
+
+
 def _pair(y, predicted, caller):
-    y, predicted = np.asarray(y), np.asarray(predicted)
-    if y.ndim == 0 or y.shape[-1:] != predicted.shape[-1:] or y.shape[-1] == 0:
+    refuse_unpaired(caller, y=y, predicted=predicted)
+    y, predicted = _labels(y, caller), _labels(predicted, caller)
+    if y.shape[-1] != predicted.shape[-1]:
         raise ValueError(
-            f"{caller} needs y and predicted of shape (..., m), m >= 1; "
-            f"got {y.shape} and {predicted.shape}"
+            f"{caller} needs as many predictions as labels; got {y.shape} and {predicted.shape}"
         )
     return np.broadcast_arrays(y, predicted)
 
@@ -82,15 +98,15 @@ def t_interval(values, level=0.95):
 
     values : (k,) array_like, one number a seed, k >= 2, finite; level : coverage, between 0 and 1.
     """
-    values, level = np.asarray(values, dtype=float), _level(level, "t_interval")
+    values, level = as_reals(values, "t_interval"), _level(level, "t_interval")
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"t_interval needs at least 2 values in one row; got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("t_interval needs finite values; a diverged run has no mean")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    half = stdtrit(len(values) - 1, (1 + level) / 2) * error
-    centre = values.mean()
-    return Interval(float(centre), float(centre - half), float(centre + half))
+    x, exponent = to_unit_scale(values)
+    half = stdtrit(len(x) - 1, (1 + level) / 2) * x.std(ddof=1) / np.sqrt(len(x))
+    edges = x.mean() + half * np.array([0, -1, 1])
+    return Interval(*np.ldexp(edges, exponent).tolist())
 
 
 class PairedDifference(NamedTuple):
@@ -109,17 +125,19 @@ def paired_difference(a, b, level=0.95):
     """Compare two methods on the same seeds: the t-interval of a_k - b_k.
 
     a, b : (k,) array_like, a[k] and b[k] from the same seed; level : coverage, between 0 and 1.
+    Where they differ by no more than rounding, in their last two bits, they tie.
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    refuse_unpaired("paired_difference", a=a, b=b)
+    a, b = as_reals(a, "paired_difference"), as_reals(b, "paired_difference")
     if a.shape != b.shape:
         raise ValueError(f"paired_difference needs equally many seeds; got {a.shape}, {b.shape}")
-    difference = a - b
+    difference = np.where(np.abs(a - b) <= 4 * np.spacing(np.maximum(abs(a), abs(b))), 0, a - b)
     interval = t_interval(difference, level)
-    spread = difference.std(ddof=1) / np.sqrt(len(difference))
-    if spread == 0:
+    x, _ = to_unit_scale(difference)
+    error = x.std(ddof=1) / np.sqrt(len(x))
+    if error == 0:
         return PairedDifference(interval, 1.0 if interval.mean == 0 else 0.0)
-    p_value = 2 * stdtr(len(difference) - 1, -abs(interval.mean) / spread)
-    return PairedDifference(interval, float(p_value))
+    return PairedDifference(interval, float(2 * stdtr(len(x) - 1, -abs(x.mean()) / error)))
 
 
 def holm(p_values):
@@ -132,7 +150,7 @@ def holm(p_values):
 
     Source: Holm, Scandinavian Journal of Statistics, 1979.
     """
-    p = np.asarray(p_values, dtype=float)
+    p = as_reals(p_values, "holm")
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"holm needs one row of p-values between 0 and 1; got {p_values!r}")
     order = np.argsort(p, kind="stable")
@@ -150,7 +168,7 @@ def _level(level, caller):
 
 def positions(predicted):
     """Stand where the forecast points, (..., T): Down -1, Flat 0, Up 1, in units of capital."""
-    predicted = np.asarray(predicted)
+    predicted = _labels(predicted, "positions")
     if not np.isin(predicted, (0, 1, 2)).all():
         raise ValueError("positions needs classes 0 (Down), 1 (Flat), 2 (Up)")
     return predicted.astype(float) - 1
@@ -186,6 +204,7 @@ def profit_and_loss(returns, position, fee, slippage=0.0):
     -------
     (..., T) array
     """
+    refuse_unpaired("profit_and_loss", returns=returns, position=position)
     returns, position = _bars(returns, "profit_and_loss"), _bars(position, "profit_and_loss")
     if returns.shape[-1] != position.shape[-1]:
         raise ValueError(
@@ -227,18 +246,19 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
 
     Returns
     -------
-    Interval(mean, low, high) of floats, or of (...,) arrays; NaN where profit never changes.
+    Interval(mean, low, high) of floats, or of (...,) arrays; NaN where profit changes by no
+    more than rounding, 1e-8 of the largest.
 
     Source: Ledoit and Wolf, Journal of Empirical Finance 2008, section 3.1; Newey and West,
     Econometrica 1987; Lo, Financial Analysts Journal 2002.
     """
-    x, level = _bars(profit, "sharpe"), _level(level, "sharpe")
+    (x, _), level = to_unit_scale(_bars(profit, "sharpe")), _level(level, "sharpe")
     year = np.sqrt(as_number(bars_per_year, "bars_per_year", "sharpe"))
     T = x.shape[-1]
     lags = int(4 * (T / 100) ** (2 / 9)) if lags is None else as_count(lags, "lags", "sharpe", 0)
     if T < 3 or lags >= T:
         raise ValueError(f"sharpe needs T >= 3 bars and lags < T; got T = {T}, lags = {lags}")
-    spread = np.where(np.ptp(x, axis=-1) > 0, x.std(axis=-1), np.nan)
+    spread = np.where(is_constant(x), np.nan, x.std(axis=-1))
     ratio = x.mean(axis=-1) / spread
     # How much one bar moves the ratio: z - (ratio / 2) (z^2 - 1), z the standardised profit.
     z = (x - x.mean(axis=-1, keepdims=True)) / spread[..., None]
@@ -258,14 +278,9 @@ def _trades(position):
 
 
 def _bars(values, caller):
-    values = _last_axis(np.asarray(values, dtype=float), caller, "bars of shape (..., T), T >= 1")
+    values = as_reals(values, caller)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError(f"{caller} needs bars of shape (..., T), T >= 1; got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"{caller} needs finite values; drop bars that are not known")
-    return values
-
-
-def _last_axis(values, caller, wanted):
-    values = np.asarray(values)
-    if values.ndim == 0 or values.shape[-1] == 0:
-        raise ValueError(f"{caller} needs {wanted}; got {values.shape}")
     return values

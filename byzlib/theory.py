@@ -20,8 +20,58 @@ LEGAL = dict.fromkeys((*EXACT, *_OTHERS, "nearest neighbor mixing"), (2, 1))
 LEGAL |= {"Krum": (2, 3), "multi-Krum": (2, 3), "Bulyan": (4, 3)}
 
 
+def refuse_masked(values, caller):
+    """TypeError for a masked array, or a list of them: NumPy would count what the mask hides."""
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(f"{caller} takes no masked arrays: pass only the numbers that count")
+
+
+def refuse_unpaired(caller, **tables):
+    """ValueError where pandas objects are labelled differently along the axis that pairs them.
+
+    NumPy would pair the first with the first, whatever they are called. tables : by name; Series,
+    DataFrames (the last axis counts) or lists of them; arrays carry no labels and pass.
+    """
+    labels = [
+        (name, part.axes[-1])
+        for name, table in tables.items()
+        for part in (table if isinstance(table, list | tuple) else [table])
+        if hasattr(part, "iloc")
+    ]
+    for name, other in labels[1:]:
+        first, index = labels[0]
+        same = index.equals(other) or (len(index) == len(other) and (index == other).all())
+        if not same:  # by value: times in ms and in ns are the same times
+            raise ValueError(
+                f"{caller} pairs {first} and {name} one by one, but their indexes differ: "
+                f"pass only the labels that both have, in one order"
+            )
+
+
+def as_reals(values, caller):
+    """`values` as a float64 array of any shape; other types and masked arrays are refused."""
+    refuse_masked(values, caller)
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}")
+    return array.astype(np.float64)
+
+
+def to_unit_scale(x, axis=-1):
+    """x / 2^e, exact and below 1 in size, and e, kept along axis: no square overflows or is lost."""
+    exponent = np.frexp(np.abs(x).max(axis=axis, keepdims=True))[1]
+    return np.ldexp(x, -exponent), exponent
+
+
+def is_constant(values, axis=-1):
+    """Where numbers change by no more than rounding: by 1e-8 of the largest of them, at most."""
+    return np.ptp(values, axis=axis) <= 1e-8 * np.abs(values).max(axis=axis)
+
+
 def as_updates(updates, caller):
     """`updates` as a float array (..., n, d); a clear sentence when that is impossible."""
+    refuse_masked(updates, caller)
     try:
         array = np.asarray(updates)
     except ValueError:
@@ -66,6 +116,7 @@ NEEDS = {
 
 def as_numbers(values, name, caller, needs="> 0"):
     """`values` as floats that all meet `needs`, one of `NEEDS`; bools and strings are refused."""
+    refuse_masked(values, caller)
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{caller} needs a number {name}; got {values!r}")
@@ -114,7 +165,8 @@ def measured_kappa(result, updates, honest):
     result : (..., d) answer F(x); updates : (..., n, d); honest : (n,) bool. Returns (...) ratios,
     infinite for an error where all honest rows agree, 0 for no error.
     """
-    group = np.asarray(updates, np.float64)[..., np.asarray(honest, bool), :]
+    updates = as_updates(updates, "measured_kappa").astype(np.float64)
+    group = updates[..., np.asarray(honest, bool), :]
     center = group.mean(axis=-2)
     error = ((result - center) ** 2).sum(axis=-1)
     spread = ((group - center[..., None, :]) ** 2).sum(axis=-1).mean(axis=-1)
@@ -380,6 +432,7 @@ def _known(rule, names, caller):
 
 
 def _counts(caller, name, value, least):
+    refuse_masked(value, caller)
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{caller} needs an integer {name}; got {value!r}")

@@ -1,5 +1,6 @@
 """Features, labels, splits: values by hand, no look-ahead, nothing across a gap, no false find."""
 
+import datetime
 import os
 from pathlib import Path
 
@@ -252,6 +253,33 @@ def test_the_step_comes_from_attrs_or_from_the_index(step, interval):
         assert len(features.labels(candles.drop(candles.index[5]))) == 27
 
 
+@pytest.mark.parametrize("step", ["MS", "ME", "QS", "YS"])
+def test_calendars_need_no_attrs(step):
+    candles = table(walk(24).to_numpy(), step)
+    assert len(features.labels(candles)) == 23
+    assert len(features.labels(candles.drop(candles.index[5]))) == 21
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_short_floats_are_the_prices_they_print(dtype):
+    up = closes(1, 1.001, 1, 1.002, 1).astype(dtype)
+    assert up.iloc[1]["close"] - 1 != pytest.approx(0.001, rel=1e-6)
+    assert features.labels(up).tolist() == [1, 1, 2, 0]
+    np.testing.assert_array_equal(features.next_returns(up), features.next_returns(up.astype(str)))
+
+
+def test_rounding_is_no_feature_and_no_label():
+    """The hour of two candles a day, and a market of one steady rise."""
+    for step in ("12h", "6h"):
+        found = features.engineer(table(walk(40).to_numpy(), step), extended=True)
+        assert set(found["hour_sin"]) | set(found["hour_cos"]) <= {-1.0, 0.0, 1.0}
+    steady = closes(*1.001 ** np.arange(40.0))
+    assert features.next_returns(steady).nunique() > 1
+    assert (features.standardize(features.next_returns(steady).to_numpy()[:, None]) == 0).all()
+    assert set(features.tercile_labels(steady, fold_of(20, 40))) == {1}
+    assert set(features.volatility_labels(steady, fold_of(20, 40))) == {0}
+
+
 # --- splits and scaling ---
 
 
@@ -286,6 +314,12 @@ def test_purge_and_embargo_take_rows_from_the_end_of_training_only():
         assert not (c.train_mask(times) & ~a.train_mask(times)).any()
 
 
+@pytest.mark.parametrize("day", [pd.Timedelta("1D"), np.timedelta64(24, "h"), "24:00:00",
+                                 datetime.timedelta(1), pd.offsets.Day(1)])  # fmt: skip
+def test_durations_of_any_library(day):
+    assert split(day, day, purge="0D") == split("1D", "1D", purge="0min")
+
+
 def test_all_clients_share_one_clock():
     early, late = clock(20), clock(20, START + pd.Timedelta("3D"))[::3]
     folds = features.walk_forward([early, late, late[:0]], "10D", "4D", "10min")
@@ -317,6 +351,8 @@ def test_standardize_clips_and_handles_constants_and_clients():
     assert scaled.shape == train.shape and np.abs(scaled).max() == 5.0
     assert (scaled[..., 1] == 0).all()
     np.testing.assert_array_equal(scaled[2], features.standardize(train[2]))
+    for size in (1e-200, 1e200):
+        np.testing.assert_allclose(features.standardize(train * size), scaled)
 
 
 # --- no split finds what is not there ---
@@ -403,6 +439,7 @@ BAD_CANDLES = [
     (pd.concat([CANDLES, CANDLES[-1:]]), ValueError, "occurs twice"),
     (CANDLES.drop(columns="volume"), ValueError, "lack volume"),
     (NAT, ValueError, "NaT"),
+    (pd.concat([CANDLES, CANDLES[["low"]]], axis=1), ValueError, "two columns called 'low'"),
     (CANDLES.to_numpy(), TypeError, "DatetimeIndex"),
     (CANDLES.reset_index(), TypeError, "DatetimeIndex"),
     (labelled("5", "h"), ValueError, "0 days 01:00:00 apart"),
@@ -429,11 +466,26 @@ BAD_USE = [
     (lambda: split("1D", "1D", "20h", "4h"), ValueError, "leaves nothing"),
     (lambda: split("1D", "0D"), ValueError, "must be positive"),
     (lambda: split("1D", "1D", "-10min"), ValueError, "not negative"),
+    (
+        lambda: split("1D", "1D", purge=2),
+        TypeError,
+        "walk_forward needs purge with its unit.*got 2",
+    ),
+    (lambda: split(60, "1D"), TypeError, "train with its unit"),
+    (lambda: split("1D", 5.0), TypeError, "test with its unit"),
+    (lambda: split("1D", "1D", "2"), TypeError, "purge with its unit, such as '10min'; got '2'"),
+    (lambda: split("1D", "1D", np.timedelta64(2)), TypeError, "purge with its unit"),
+    (lambda: split("1D", "1D", embargo=True), TypeError, "embargo with its unit"),
+    (lambda: split("1D", "soon"), ValueError, "test such as '10min' or '60D'; got 'soon'"),
+    (lambda: split("1D", "1D", times=[clock(5), clock(5).tz_localize(None)]), ValueError, "zone"),
+    (lambda: EMPTY.train_mask(clock(5).tz_localize(None)), ValueError, "with a time zone or none"),
     (lambda: split("1D", "1D", times=[clock(5)[:0]]), ValueError, "got none"),
     (lambda: split("1D", "1D", times=[1, 2, 3]), TypeError, "DatetimeIndex"),
     (lambda: features.standardize(X3 * np.nan), ValueError, "finite"),
     (lambda: features.standardize(X3[:, :0]), ValueError, "m >= 1"),
     (lambda: features.standardize(X3, clip=0), ValueError, "clip > 0"),
+    (lambda: features.standardize(np.ma.array(X3)), TypeError, "takes no masked arrays"),
+    (lambda: features.standardize(CANDLES, CANDLES[COLUMNS[::-1]]), ValueError, "indexes differ"),
 ]
 
 

@@ -1,6 +1,9 @@
 """Metrics by hand, intervals by coverage, and what a forecast earns after costs."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,6 +198,47 @@ def test_an_account_that_never_moves_has_no_ratio():
     found = sharpe(profit, 365)
     assert np.isnan(found.mean[0]) and np.isnan(found.low[0])
     assert np.isfinite([found.mean[1], found.low[1]]).all()
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-5, 1e-7])
+def test_rounding_is_no_risk_and_no_difference(rate):
+    prices = (1 + rate) ** np.arange(50.0)
+    profit = prices[1:] / prices[:-1] - 1
+    assert np.ptp(profit) > 0 and np.isnan(sharpe(profit, 365)).all()
+    assert paired_difference([0.1 + 0.2] * 3, [0.3] * 3) == ((0, 0, 0), 1)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_results_have_no_favourite_unit(size):
+    x = np.array([1.0, 2, 4])
+    assert sharpe(size * x, 365) == pytest.approx(sharpe(x, 365))
+    assert t_interval(size * x) == pytest.approx([size * edge for edge in t_interval(x)])
+    assert paired_difference(size * x, x).p_value == pytest.approx(
+        stats.ttest_1samp(x, 0).pvalue if size > 1 else stats.ttest_1samp(-x, 0).pvalue
+    )
+
+
+@pytest.mark.parametrize("measure", [accuracy, balanced_accuracy, paired_difference,
+                                     partial(attack_success, source=0, target=1),
+                                     partial(profit_and_loss, fee=0.0)])  # fmt: skip
+def test_series_are_not_paired_by_position(measure):
+    """A forecast that stands one bar late would be paid for what it has seen."""
+    times = pd.date_range("2025-01-01", periods=4, freq="5min", tz="UTC")
+    a, b = pd.Series([0.0, 1, 1, 0], times), pd.Series([1.0, 1, 0, 0], times)
+    plain = measure(a.to_numpy(), b.to_numpy())
+    for same in (measure(a, b), measure(a, b.to_numpy()), measure(a.to_numpy(), b)):
+        assert repr(same) == repr(plain)
+    with pytest.raises(ValueError, match="their indexes differ"):
+        measure(a[:-1], b[1:])
+    with pytest.raises(TypeError, match="takes no masked arrays"):
+        measure(np.ma.array([0.0, 1], mask=[0, 1]), [0.0, 1])
+
+
+@pytest.mark.parametrize("measure", [majority_share, t_interval, holm, positions, turnover,
+                                     max_drawdown, partial(sharpe, bars_per_year=1)])  # fmt: skip
+def test_masked_arrays_are_refused(measure):
+    with pytest.raises(TypeError, match=r"\w+ takes no masked arrays"):
+        measure(np.ma.array([0.0, 1, 1], mask=[0, 0, 1]))
 
 
 # --- what is wrong is said ---

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from byzlib import theory
@@ -68,6 +69,51 @@ def test_generators_come_from_seeds():
     for value, error in [(None, TypeError), (1.5, TypeError), (True, TypeError), (-1, ValueError)]:
         with pytest.raises(error, match="rule .*rng"):
             theory.as_generator(value, "rule")
+
+
+def test_masked_arrays_are_refused():
+    masked = np.ma.masked_less([0.01, -9.0, 0.02], 0)
+    ask = {
+        "as_updates": lambda: theory.as_updates(masked[:, None], "rule"),
+        "a list of rows": lambda: theory.as_updates([masked, masked], "rule"),
+        "as_reals": lambda: theory.as_reals(masked, "rule"),
+        "as_numbers": lambda: theory.as_numbers(masked, "x", "rule"),
+        "counts": lambda: theory.breakdown("median", np.ma.array([9, 10])),
+        "measured_kappa": lambda: theory.measured_kappa([0.0], masked[:, None], [1, 1, 0]),
+    }
+    for call in ask.values():
+        with pytest.raises(TypeError, match="takes no masked arrays"):
+            call()
+
+
+def test_real_numbers_of_any_shape_become_float64():
+    for given in ([1, 2], [[True]], np.float16(3), pd.Series([1.5])):
+        found = theory.as_reals(given, "rule")
+        assert found.dtype == np.float64 and found.tolist() == np.asarray(given).tolist()
+    for given in (["a"], [1j], None, [{}]):
+        with pytest.raises(TypeError, match="rule needs real numbers; got an array of dtype"):
+            theory.as_reals(given, "rule")
+
+
+def test_labelled_tables_are_paired_by_their_labels():
+    times = pd.date_range("2025-01-01", periods=3, tz="UTC")
+    a, rows = pd.Series(1.0, times), pd.DataFrame(np.zeros((2, 3)), columns=times)
+    b = pd.Series(2.0, times.as_unit("ms"))  # the same times
+    for right in ([a, b], [a, np.zeros(3)], [[1, 2], b], [a, rows], [a, [b, a]]):
+        theory.refuse_unpaired("rule", x=right[0], y=right[1])
+    for wrong in (a[:2], a[::-1], a.shift(freq="D"), a.tz_localize(None), [b, a[::-1]], rows.T):
+        with pytest.raises(ValueError, match="rule pairs x and y one by one, but their indexes"):
+            theory.refuse_unpaired("rule", x=a, y=wrong)
+
+
+def test_scaling_is_exact_and_rounding_is_constant():
+    x = np.array([[3.0, -1e-200], [5e-324, 0.0], [-1e308, 1.0], [0, 0]])
+    unit, exponent = theory.to_unit_scale(x)
+    assert exponent.shape == (4, 1) and (np.abs(unit) < 1).all()
+    assert (np.abs(unit).max(axis=1) >= 0.5).tolist() == [True, True, True, False]
+    np.testing.assert_array_equal(np.ldexp(unit, exponent), x)
+    rows = [[0.1 + 0.2, 0.3], [1e-5, 1e-5 + 2e-16], [0, 0], [0, 1e-300], [1, 1.0001]]
+    assert theory.is_constant(rows).tolist() == [True, True, True, False, False]
 
 
 # kappa: the worst case

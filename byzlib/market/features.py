@@ -17,7 +17,8 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from byzlib.theory import as_number
+from byzlib.market._clock import as_duration, refuse_mixed_zones
+from byzlib.theory import as_number, as_reals, is_constant, refuse_unpaired, to_unit_scale
 
 CLASSES = ("Down", "Flat", "Up")
 TASKS = {"direction": CLASSES, "tercile": ("Low", "Middle", "High"), "volatility": ("Calm", "Wild")}
@@ -44,7 +45,8 @@ def engineer(candles, extended=False):
     candles : DataFrame
         Indexed by open time, oldest first, with columns open, high, low, close (quote currency)
         and volume (any one unit). ``attrs["interval"]`` ("5", "60", "D", ...) tells the step;
-        without it the step is the most common difference of the index.
+        without it the step is the most common difference of the index, give or take 15 %, which
+        months need.
     extended : bool
         Also return log_volume_change = log(v[t] / v[t-1]), lower_shadow =
         (min(o, c) - l) / (h - l), volatility (root mean square close-to-close return of the
@@ -84,8 +86,8 @@ def engineer(candles, extended=False):
             "log_volume_change": np.log(change, out=np.zeros(len(v)), where=change > 0),
             "lower_shadow": _ratio(np.minimum(o, c) - low, span),
             "volatility": volatility,
-            "hour_sin": np.sin(angle),
-            "hour_cos": np.cos(angle),
+            "hour_sin": np.sin(angle).round(15),  # at noon 0, not 1.2e-16
+            "hour_cos": np.cos(angle).round(15),
         }
         absent |= {"zero volume": v == 0, "short history": np.isnan(volatility)}
     features = pd.DataFrame(table, index=candles.index)
@@ -132,7 +134,7 @@ def labels(candles, threshold=0.001):
     With r = close[t+1] / close[t] - 1: 0 (Down) if r < -threshold, 2 (Up) if r > threshold, else
     1 (Flat). A return of exactly +-threshold is Flat on every machine: returns that lie within
     rounding of the threshold are decided on the decimal prices themselves, as printed, in exact
-    fractions (close 0.6591, not the nearest binary number to it).
+    fractions (close 0.6591, not the nearest binary number to it), float32 prices too.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def tercile_labels(candles, fold):
     Series of int, (m,)
         By open time, as `labels`; ``attrs["cuts"]`` holds (q1, q2).
     """
-    returns = next_returns(candles)
+    returns = next_returns(candles).round(14)  # equal but for rounding is equal
     low, high = np.quantile(_training(returns, fold), [1 / 3, 2 / 3])
     return _with_cuts(1 + (returns > high).astype(int) - (returns < low), low, high)
 
@@ -184,7 +186,7 @@ def volatility_labels(candles, fold):
     1 if |r| > the median of |r| over the training rows, else 0. Parameters and return as in
     `tercile_labels`; ``attrs["cuts"]`` holds (median,).
     """
-    size = next_returns(candles).abs()
+    size = next_returns(candles).abs().round(14)
     cut = np.median(_training(size, fold))
     return _with_cuts((size > cut).astype(int), cut)
 
@@ -265,11 +267,16 @@ class Fold:
 
     def train_mask(self, times):
         """Boolean (m,): which rows may be trained on."""
-        return np.asarray((times >= self.train_start) & (times < self.train_end))
+        return _within(times, self.train_start, self.train_end)
 
     def test_mask(self, times):
         """Boolean (m,): which rows are tested on."""
-        return np.asarray((times >= self.test_start) & (times < self.test_end))
+        return _within(times, self.test_start, self.test_end)
+
+
+def _within(times, start, end):
+    refuse_mixed_zones("Fold", times, start)
+    return np.asarray((times >= start) & (times < end))
 
 
 def walk_forward(times, train, test, purge, embargo="0min"):
@@ -309,7 +316,9 @@ def walk_forward(times, train, test, purge, embargo="0min"):
     clients = [one for one in clients if len(one)]
     if not clients:
         raise ValueError("walk_forward needs at least one row; got none")
-    train, test, purge, embargo = (pd.Timedelta(d) for d in (train, test, purge, embargo))
+    refuse_mixed_zones("walk_forward", *clients)
+    given = {"train": train, "test": test, "purge": purge, "embargo": embargo}
+    train, test, purge, embargo = (as_duration(d, k, "walk_forward") for k, d in given.items())
     zero = pd.Timedelta(0)
     if not (train > zero and test > zero and purge >= zero and embargo >= zero):
         raise ValueError(
@@ -333,7 +342,8 @@ def walk_forward(times, train, test, purge, embargo="0min"):
 def standardize(train, *others, clip=5.0):
     """Centre and scale columns by the training rows alone, then clip.
 
-    z = (x - mean) / std, mean and std over the training rows; constant columns become 0.
+    z = (x - mean) / std, mean and std over the training rows; columns that change by no more than
+    rounding (1e-8 of their largest number) become 0.
 
     Parameters
     ----------
@@ -348,15 +358,18 @@ def standardize(train, *others, clip=5.0):
     array, or tuple of arrays when others are given
         Same shapes, float64.
     """
-    train, *others = (np.asarray(x, dtype=float) for x in (train, *others))
+    refuse_unpaired("standardize", train=train, others=others)
+    train, *others = (as_reals(x, "standardize") for x in (train, *others))
     if train.ndim < 2 or train.shape[-2] == 0 or not np.isfinite(train).all():
         raise ValueError(f"train must be finite with shape (..., m, p), m >= 1; got {train.shape}")
     limit = np.inf if clip is None else as_number(clip, "clip", "standardize")
-    centre, scale = train.mean(-2, keepdims=True), train.std(-2, keepdims=True)
-    # Not scale == 0: the mean of equal numbers can be off by a rounding.
-    scale = np.where(np.ptp(train, axis=-2, keepdims=True) == 0, np.inf, scale)
-    scaled = [np.clip((x - centre) / scale, -limit, limit) for x in (train, *others)]
-    return tuple(scaled) if others else scaled[0]
+    train, exponent = to_unit_scale(train, axis=-2)
+    others = [np.ldexp(x, -exponent) for x in others]
+    spread = train.std(-2, keepdims=True)
+    spread = np.where(np.expand_dims(is_constant(train, axis=-2), -2), np.inf, spread)
+    centre = train.mean(-2, keepdims=True)
+    z = [np.clip((x - centre) / spread, -limit, limit) for x in (train, *others)]
+    return tuple(z) if others else z[0]
 
 
 # --- What a table of candles must be --------------------------------------------------------
@@ -369,6 +382,8 @@ def _check(candles):
     names = ["open", "high", "low", "close", "volume"]
     if missing := [name for name in names if name not in candles]:
         raise ValueError(f"candles lack {', '.join(missing)}; they have {list(candles.columns)}")
+    if twice := [name for name in names if list(candles.columns).count(name) > 1]:
+        raise ValueError(f"candles have two columns called {twice[0]!r}; keep one")
     times = candles.index
     if times.hasnans:
         raise ValueError("an open time is missing (NaT); drop that row")
@@ -380,7 +395,7 @@ def _check(candles):
         )
     if not times.is_unique:
         raise ValueError(f"open time {times[times.duplicated()][0]} occurs twice; keep one candle")
-    o, h, low, c, v = columns = [candles[name].to_numpy(dtype=float) for name in names]
+    o, h, low, c, v = columns = [_as_printed(candles[name]) for name in names]
     wrong = {
         "a value that is not finite": ~np.isfinite(columns).all(axis=0),
         "a price that is not positive": ~(np.minimum(low, np.minimum(o, c)) > 0),
@@ -391,6 +406,14 @@ def _check(candles):
         if rows.any():
             raise ValueError(f"candle {times[rows][0]} has {fault}; drop it or fetch it again")
     return columns
+
+
+def _as_printed(column):
+    """A column as float64: 1.001 in float32 is 1.001, not the nearest float32 to it."""
+    values = column.to_numpy()
+    if values.dtype in (np.float16, np.float32):
+        values = values.astype(str)
+    return values.astype(float)
 
 
 def _follows(candles):
@@ -404,7 +427,9 @@ def _follows(candles):
         steps = (times[1:] - times[:-1]).to_numpy()
         sizes, counts = np.unique(steps, return_counts=True)
         usual = sizes[counts.argmax()]
-        step = usual if interval is None else _duration(interval)
+        if interval is None:  # months differ, and so do the days on which clocks change
+            return np.concatenate([[False], np.abs(steps - usual) <= 0.15 * usual])
+        step = _duration(interval)
         # A pair may stand alone; a whole series that never steps by the interval is mislabelled.
         if len(steps) > 1 and not (steps == step).any():
             raise ValueError(

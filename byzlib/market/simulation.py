@@ -14,6 +14,7 @@ import pandas as pd
 
 from byzlib.market import _candle_process as process
 from byzlib.market._candle_process import Script, Symbol
+from byzlib.market._clock import as_time
 from byzlib.theory import as_count, as_generator
 
 INTERVALS = (5, 15, 30, 60, 120, 240, 360, 720)  # minutes
@@ -176,16 +177,11 @@ def _by_what_was_asked(frames, symbols, venues):
 
 
 def _clock(start, days):
-    start = _utc(start)
+    start = as_time(start, "start", "simulate")
     if start != start.normalize():
         raise ValueError(f"start must be a midnight UTC; got {start}")
     times = pd.date_range(start, periods=days * _PER_DAY, freq="5min", name="open_time")
     return pd.DatetimeIndex(times.as_unit("ms"), freq=None)
-
-
-def _utc(time):
-    time = pd.Timestamp(time)
-    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
 
 
 def _script(times, days, regimes, crash):
@@ -223,7 +219,7 @@ def _script(times, days, regimes, crash):
 
 def _place(times, crash):
     """Which candle the crash falls in."""
-    at = _utc(crash)
+    at = as_time(crash, "crash", "simulate")
     if at not in times:
         raise ValueError(
             f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "

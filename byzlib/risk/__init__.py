@@ -13,11 +13,9 @@ from byzlib.risk.backtests import Backtest, christoffersen, independence, kupiec
 from byzlib.risk.detection import (
     AUC,
     auc,
-    closest_pair_score,
     cusum,
     detection_delay,
     extreme_pair_score,
-    farthest_pair_score,
     mean_gap_score,
     roc,
     spectral_score,
@@ -34,8 +32,7 @@ from byzlib.risk.value_at_risk import (
     value_at_risk,
 )
 
-__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "closest_pair_score", "cusum",
-           "detection_delay", "exceedances", "expected_shortfall", "extreme_pair_score",
-           "farthest_pair_score", "federated_var", "independence", "kupiec", "mean_gap_score",
-           "pinball_gradient", "pinball_loss", "pool_scenarios", "roc", "spectral_score",
-           "stress_losses", "value_at_risk"]  # fmt: skip
+__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "cusum", "detection_delay",
+           "exceedances", "expected_shortfall", "extreme_pair_score", "federated_var",
+           "independence", "kupiec", "mean_gap_score", "pinball_gradient", "pinball_loss",
+           "pool_scenarios", "roc", "spectral_score", "stress_losses", "value_at_risk"]  # fmt: skip

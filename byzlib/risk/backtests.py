@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import chdtrc, gammaln, xlog1py, xlogy
 
-from byzlib.theory import as_number
+from byzlib.theory import as_number, refuse_masked
 
 
 class Backtest(NamedTuple):
@@ -101,6 +101,7 @@ def _log_likelihood(x, T):
 
 
 def _hits(exceeded, caller, least=1):
+    refuse_masked(exceeded, caller)
     hits = np.asarray(exceeded)
     if hits.ndim == 0 or hits.shape[-1] < least:
         raise ValueError(f"{caller} needs days of shape (..., T), T >= {least}; got {hits.shape}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from byzlib.theory import as_number, as_updates
+from byzlib.theory import as_number, as_reals, as_updates, to_unit_scale
 
 
 def mean_gap_score(updates, rule, scaled=False):
@@ -28,37 +28,29 @@ def mean_gap_score(updates, rule, scaled=False):
     -------
     (...,) array, >= 0.
     """
-    x, size = _finite(updates, "mean_gap_score")
-    answer = np.asarray(rule(updates)) / size[..., 0]
+    x, exponent = _finite(updates, "mean_gap_score")
+    answer = np.ldexp(rule(updates), -exponent[..., 0])
     gap = np.linalg.norm(answer - x.mean(axis=-2), axis=-1)
     if not scaled:
-        return gap * size[..., 0, 0]
+        return np.ldexp(gap, exponent[..., 0, 0])
     centre = np.median(x, axis=-2, keepdims=True)
     return _ratio(gap, np.median(np.linalg.norm(x - centre, axis=-1), axis=-1))
 
 
-def closest_pair_score(updates):
-    """Is there a pair that is closer than pairs are? ln(median distance / smallest distance).
-
-    In many dimensions independent honest updates are nearly equally far from each other, so that
-    liars who send one vector together give themselves away, whatever the vector is. Infinite for
-    two equal rows (0 where most pairs are equal). Needs n >= 3. Parameters and return as in
-    `mean_gap_score`.
-    """
-    return _pair_scores(updates, "closest_pair_score")[0]
-
-
-def farthest_pair_score(updates):
-    """Is there a pair that is farther than pairs are? ln(largest distance / median distance).
-
-    Parameters and return as in `mean_gap_score`; needs n >= 3.
-    """
-    return _pair_scores(updates, "farthest_pair_score")[1]
-
-
 def extreme_pair_score(updates):
-    """The larger of `closest_pair_score` and `farthest_pair_score`: it looks to both sides."""
-    return np.maximum(*_pair_scores(updates, "extreme_pair_score"))
+    """Is a pair closer, or farther, than pairs are? max(ln(median / smallest), ln(largest / median)).
+
+    Of the distances between two clients. In many dimensions independent honest updates are nearly
+    equally far from each other, so that liars who send one vector together give themselves away,
+    whatever the vector is. Infinite for two equal rows (0 where most pairs are equal). Needs n >= 3.
+    Parameters and return as in `mean_gap_score`.
+    """
+    x, _ = _finite(updates, "extreme_pair_score", least=3)
+    i, j = np.triu_indices(x.shape[-2], 1)
+    distances = np.linalg.norm(x[..., i, :] - x[..., j, :], axis=-1)
+    smallest, largest = distances.min(axis=-1), distances.max(axis=-1)
+    middle = np.median(distances, axis=-1)
+    return np.log(np.maximum(_ratio(middle, smallest, 1.0), _ratio(largest, middle, 1.0)))
 
 
 def spectral_score(updates):
@@ -71,35 +63,28 @@ def spectral_score(updates):
     x, _ = _finite(updates, "spectral_score", least=3)
     x = x - x.mean(axis=-2, keepdims=True)
     gram = x @ x.swapaxes(-2, -1)  # the same eigenvalues as the covariance, up to a factor
-    return _ratio(np.linalg.eigvalsh(gram)[..., -1], np.trace(gram, axis1=-2, axis2=-1))
-
-
-def _pair_scores(updates, caller):
-    """Logarithms of median / smallest and of largest / median distance of two clients, (2, ...)."""
-    x, _ = _finite(updates, caller, least=3)
-    i, j = np.triu_indices(x.shape[-2], 1)
-    distances = np.linalg.norm(x[..., i, :] - x[..., j, :], axis=-1)
-    smallest, largest = distances.min(axis=-1), distances.max(axis=-1)
-    middle = np.median(distances, axis=-1)
-    return np.log([_ratio(middle, smallest, empty=1.0), _ratio(largest, middle, empty=1.0)])
+    largest = np.maximum(np.linalg.eigvalsh(gram)[..., -1], 0.0)
+    return _ratio(np.sqrt(largest), np.sqrt(np.trace(gram, axis1=-2, axis2=-1))) ** 2
 
 
 def _ratio(top, bottom, empty=0.0):
-    """top / bottom; infinite where only the bottom is 0, and `empty` where both are."""
+    """top / bottom of two lengths; infinite where only the bottom is 0, `empty` where both are.
+
+    Updates come from `_finite`, no number above 1: a length below 1e-13 is rounding, and counts as 0.
+    """
+    top, bottom = (np.where(length < 1e-13, 0.0, length) for length in (top, bottom))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((top == 0) & (bottom == 0), empty, top / bottom)[()]
 
 
 def _finite(updates, caller, least=1):
-    """Updates over their largest number, in float64, and that number: no square overflows."""
+    """Updates in float64, brought to numbers below 1 in size, and the exponent (..., 1, 1)."""
     x = as_updates(updates, caller).astype(np.float64)
     if x.shape[-2] < least:
         raise ValueError(f"{caller} needs n >= {least} clients; got n = {x.shape[-2]}")
     if not np.isfinite(x).all():
         raise ValueError(f"{caller} needs finite updates; a row with NaN or infinity is found out")
-    size = np.abs(x).max(axis=(-2, -1), keepdims=True)
-    size = np.where(size > 0, size, 1.0)
-    return x / size, size
+    return to_unit_scale(x, axis=(-2, -1))
 
 
 def roc(attacked, clean):
@@ -211,7 +196,7 @@ def detection_delay(scores, threshold):
 
 
 def _scores(values, caller):
-    x = np.asarray(values, dtype=float)
+    x = as_reals(values, caller)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"{caller} needs at least one score in a row; got shape {x.shape}")
     if np.isnan(x).any():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import as_count, as_generator, as_number, as_reals, refuse_unpaired
 
 
 def value_at_risk(returns, q=0.01):
@@ -58,7 +58,7 @@ def pinball_loss(theta, returns, q=0.01):
     Source: Koenker and Bassett, Econometrica 1978.
     """
     x, q = _returns(returns, "pinball_loss"), _share(q, "pinball_loss")
-    above = x - np.asarray(theta, dtype=float)[..., None]
+    above = x - _beside(returns, "pinball_loss", theta=theta)
     return ((q - (above < 0)) * above).mean(axis=-1)
 
 
@@ -68,7 +68,7 @@ def pinball_gradient(theta, returns, q=0.01):
     Parameters and shapes as in `pinball_loss`. Always within [-q, 1 - q].
     """
     x, q = _returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
-    return (x < np.asarray(theta, dtype=float)[..., None]).mean(axis=-1) - q
+    return (x < _beside(returns, "pinball_gradient", theta=theta)).mean(axis=-1) - q
 
 
 def federated_var(
@@ -132,8 +132,11 @@ def exceedances(returns, var):
     returns : (..., T) array_like; var : (...,) or (..., T) array_like, one figure for all days of a
     trial or, with as many axes as `returns`, one for each day. Returns (..., T) bool.
     """
-    x, var = _returns(returns, "exceedances"), np.asarray(var, dtype=float)
-    return x < -(var if var.ndim == x.ndim else var[..., None])
+    x = _returns(returns, "exceedances")
+    if np.ndim(var) < x.ndim:
+        return x < -_beside(returns, "exceedances", var=var)
+    refuse_unpaired("exceedances", returns=returns, var=var)
+    return x < -as_reals(var, "exceedances")
 
 
 class Scenarios(NamedTuple):
@@ -162,10 +165,12 @@ def pool_scenarios(reports, low, high):
     Scenarios(shocks (K, d), desk (K,), refused)
         Without repetitions, in the order sent.
     """
-    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    named = {f"the scenarios of desk {i}": report for i, report in enumerate(reports)}
+    refuse_unpaired("pool_scenarios", **named, low=low, high=high)
+    low, high = as_reals(low, "pool_scenarios"), as_reals(high, "pool_scenarios")
     if not (low <= high).all():
         raise ValueError(f"pool_scenarios needs low <= high; got {low} and {high}")
-    reports = [np.asarray(report, dtype=float) for report in reports]
+    reports = [as_reals(report, "pool_scenarios") for report in reports]
     first, refused = {}, []  # the desk that sent a possible scenario first
     for i, shocks in enumerate(reports):
         if shocks.ndim != 2 or shocks.shape[-1] != reports[0].shape[-1]:
@@ -189,7 +194,8 @@ def stress_losses(exposure, shocks):
     exposure : (..., d) array_like, money in each price, negative when short; shocks : (K, d).
     Returns (..., K), positive where money is lost.
     """
-    exposure, shocks = np.asarray(exposure, dtype=float), np.asarray(shocks, dtype=float)
+    refuse_unpaired("stress_losses", exposure=exposure, shocks=shocks)
+    exposure, shocks = as_reals(exposure, "stress_losses"), as_reals(shocks, "stress_losses")
     if shocks.ndim != 2 or exposure.ndim == 0 or exposure.shape[-1] != shocks.shape[-1]:
         raise ValueError(
             f"stress_losses needs exposure (..., d) and shocks (K, d); "
@@ -207,12 +213,16 @@ def _share(q, caller):
     return as_number(q, "q", caller, "in (0, 1)")
 
 
+def _beside(returns, caller, **figure):
+    """One figure a trial, (...,), as (..., 1) beside returns (..., m)."""
+    refuse_unpaired(caller, returns=getattr(returns, "T", returns), **figure)
+    return as_reals(*figure.values(), caller)[..., None]
+
+
 def _returns(values, caller, shape="(..., m)"):
-    x, least = np.asarray(values), shape.count(",")
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs real returns; got an array of dtype {x.dtype}")
+    x, least = as_reals(values, caller), shape.count(",")
     if x.ndim < least or 0 in x.shape[-least:]:
         raise ValueError(f"{caller} needs returns of shape {shape}, not empty; got {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError(f"{caller} needs finite returns; drop the days that are not known")
-    return x.astype(float)
+    return x

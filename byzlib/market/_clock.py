@@ -1,0 +1,45 @@
+"""Times and durations as people write them. A number without a unit is neither."""
+
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+
+
+def as_duration(value, name, caller):
+    """`value` as a pandas Timedelta: "10min", "60D", or a timedelta of any library.
+
+    pandas alone would read 2, "2" and np.timedelta64(2) as two nanoseconds.
+    """
+    if _is_bare(value):
+        raise TypeError(f"{caller} needs {name} with its unit, such as '10min'; got {value!r}")
+    try:
+        return pd.Timedelta(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{caller} needs {name} such as '10min' or '60D'; got {value!r}") from None
+
+
+def as_time(value, name, caller):
+    """`value` as a pandas Timestamp in UTC, which is the zone where none is named."""
+    if isinstance(value, Real | np.bool):
+        raise TypeError(f"{caller} needs {name} as a date, such as '2025-01-31'; got {value!r}")
+    time = pd.Timestamp(value)
+    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+
+
+def refuse_mixed_zones(caller, *times):
+    """Times with a zone and times without cannot be compared."""
+    if len({time.tz is None for time in times}) > 1:
+        raise ValueError(
+            f"{caller} needs all times with a time zone or none; got both: use tz_localize('UTC')"
+        )
+
+
+def _is_bare(value):
+    if isinstance(value, np.timedelta64):
+        return np.datetime_data(value.dtype)[0] == "generic"
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
