@@ -59,7 +59,7 @@ def as_reals(values, caller):
 
 
 def to_unit_scale(x, axis=-1):
-    """x / 2^e, exact and below 1 in size, and e, kept along axis: no square overflows or is lost."""
+    """x / 2^e, exact and below 1 in size, and e along axis: no square overflows or is lost."""
     exponent = np.frexp(np.abs(x).max(axis=axis, keepdims=True))[1]
     return np.ldexp(x, -exponent), exponent
 

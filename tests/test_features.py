@@ -469,7 +469,7 @@ BAD_USE = [
     (
         lambda: split("1D", "1D", purge=2),
         TypeError,
-        "walk_forward needs purge with its unit.*got 2",
+        "needs purge with its unit.* got 2$",
     ),
     (lambda: split(60, "1D"), TypeError, "train with its unit"),
     (lambda: split("1D", 5.0), TypeError, "test with its unit"),

@@ -38,12 +38,12 @@ def mean_gap_score(updates, rule, scaled=False):
 
 
 def extreme_pair_score(updates):
-    """Is a pair closer, or farther, than pairs are? max(ln(median / smallest), ln(largest / median)).
+    """Is a pair closer, or farther, than pairs are? ln(median / smallest) or ln(largest / median).
 
-    Of the distances between two clients. In many dimensions independent honest updates are nearly
-    equally far from each other, so that liars who send one vector together give themselves away,
-    whatever the vector is. Infinite for two equal rows (0 where most pairs are equal). Needs n >= 3.
-    Parameters and return as in `mean_gap_score`.
+    The larger of the two, of the distances between clients. In many dimensions independent honest
+    updates are nearly equally far from each other, so that liars who send one vector together give
+    themselves away, whatever the vector is. Infinite for two equal rows (0 where most pairs are
+    equal). Needs n >= 3. Parameters and return as in `mean_gap_score`.
     """
     x, _ = _finite(updates, "extreme_pair_score", least=3)
     i, j = np.triu_indices(x.shape[-2], 1)
