@@ -70,7 +70,7 @@ def spectral_score(updates):
 def _ratio(top, bottom, empty=0.0):
     """top / bottom of two lengths; infinite where only the bottom is 0, `empty` where both are.
 
-    Updates come from `_finite`, no number above 1: a length below 1e-13 is rounding, and counts as 0.
+    Of updates as `_finite` returns them: a length below 1e-13 is rounding, and counts as 0.
     """
     top, bottom = (np.where(length < 1e-13, 0.0, length) for length in (top, bottom))
     with np.errstate(divide="ignore", invalid="ignore"):
