@@ -17,7 +17,6 @@ still moves, unmarked. It knows nothing of byzlib, so that neither can hide a mi
 """
 
 import argparse
-import csv
 import gzip
 import json
 import random
@@ -67,19 +66,14 @@ class Market:
         self.category, self.symbol, self.interval = category, symbol, interval
         self.rows = [[str(value) for value in row] for row in rows]
         self.times = [int(row[0]) for row in self.rows]
-        self._check()
+        if not self.times or sorted(set(self.times)) != self.times:
+            raise ValueError("a replay needs candles that follow each other in time")
+        for opened in self.times:
+            if opening(opened, interval) != opened:
+                raise ValueError(f"{opened} is no open time of interval {interval}")
         self.approximate = any(len(row) == 6 for row in self.rows)
         self.rows = [row if len(row) == 7 else [*row, self._turnover(row)] for row in self.rows]
         self.now = now if now is not None else self.times[-1] + 1000
-
-    def _check(self):
-        if not self.times:
-            raise ValueError("a replay needs at least one candle")
-        if sorted(set(self.times)) != self.times:
-            raise ValueError("candles need to follow each other in time")
-        for opened in self.times:
-            if opening(opened, self.interval) != opened:
-                raise ValueError(f"{opened} is no open time of interval {self.interval}")
 
     def _turnover(self, row):
         volume, close = Decimal(row[5]), Decimal(row[4])
@@ -87,38 +81,33 @@ class Market:
         return f"{product.normalize():f}"
 
     def answer(self, path, asked):
-        """Status and envelope."""
+        """Status, and the envelope."""
         if path == "/v5/market/time":
-            return 200, self._envelope(
-                {"timeSecond": str(self.now // 1000), "timeNano": f"{self.now}000000"}
-            )
-        if path == "/v5/market/kline":
-            return 200, self._kline(asked)
-        return 404, b""
+            nano = f"{self.now}000000"
+            return 200, self._envelope({"timeSecond": str(self.now // 1000), "timeNano": nano})
+        if path != "/v5/market/kline":
+            return 404, b""
+        if wrong := self._wrong(asked):
+            return 200, self._envelope({}, 10001, wrong)
+        rows = self._rows(asked.get("start"), asked.get("end"), int(asked.get("limit", 200)))
+        result = {"symbol": self.symbol, "category": self.category, "list": rows}
+        return 200, self._envelope(result)
 
     def _envelope(self, result, code=0, said="OK"):
         head = {"retCode": code, "retMsg": said}
         return head | {"result": result, "retExtInfo": {}, "time": self.now}
 
-    def _kline(self, asked):
-        def refused(said):
-            return self._envelope({}, 10001, said)
-
+    def _wrong(self, asked):
         if asked.get("interval") not in PERIODS:
-            return refused("Invalid period!")
-        market = (asked.get("category", "linear"), asked.get("symbol"))
-        if market != (self.category, self.symbol):
-            return refused("Not supported symbols")
+            return "Invalid period!"
+        if (asked.get("category", "linear"), asked.get("symbol")) != (self.category, self.symbol):
+            return "Not supported symbols"
         if asked["interval"] != self.interval:
-            return refused(f"Invalid period! This replay holds interval {self.interval} alone")
+            return f"Invalid period! This replay holds interval {self.interval} alone"
         for name in ("start", "end", "limit"):
-            if name in asked and not re.fullmatch("[0-9]{1,16}", asked[name]):
-                return refused(f"params error: {name} invalid")
-        limit = int(asked.get("limit", 200))
-        if not 1 <= limit <= 1000:
-            return refused("params error: limit invalid")
-        rows = self._rows(asked.get("start"), asked.get("end"), limit)
-        return self._envelope({"symbol": self.symbol, "category": self.category, "list": rows})
+            if not re.fullmatch("[0-9]{1,16}", asked.get(name, "1")):
+                return f"params error: {name} invalid"
+        return "" if 1 <= int(asked.get("limit", 200)) <= 1000 else "params error: limit invalid"
 
     def _rows(self, start, end, limit):
         """Both bounds: the newest `limit` between them. A start alone: the first `limit`."""
@@ -224,22 +213,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urlsplit(self.path)
-        if self.headers.get("Content-Length", "0") != "0":
-            self.rfile.read(int(self.headers["Content-Length"]))
-            return self._send(Reply("<HTML>403 ERROR Bad request.</HTML>", 403))
         asked = dict(parse_qsl(url.query, keep_blank_values=True))
-        self._send(self.server.next_reply(url.path, asked))
+        if self.headers.get("Content-Length", "0") == "0":
+            return self._send(self.server.next_reply(url.path, asked))
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(Reply("<HTML>403 ERROR Bad request.</HTML>", 403))
 
     def _send(self, reply):
         pause, data = self.server.stopping.wait, reply.to_bytes()
         pause(reply.pause)
-        if reply.delay:
-            for i in range(len(data)):
-                self.wfile.write(data[i : i + 1])
-                if pause(reply.delay):
-                    break
-        else:
-            self.wfile.write(data)
+        step = 1 if reply.delay else max(1, len(data))
+        for i in range(0, len(data), step):
+            self.wfile.write(data[i : i + step])
+            if pause(reply.delay):
+                break
         if reply.reset:
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -251,25 +238,23 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-COLUMNS = ["ts_ms", "open", "high", "low", "close", "volume", "turnover", "source"]
+HEAD = "ts_ms,open,high,low,close,volume"
 
 
 def read_candles(path):
-    """The rows of a candle file, as text; spreadsheets like to spoil them, which is said."""
+    """The rows of a candle file, as text; where a spreadsheet has spoilt it, the line is named."""
     opener = gzip.open if str(path).endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8", newline="") as file:
-        head, *rows = [*csv.reader(file)] or [[]]
-    if head not in (COLUMNS[:6], COLUMNS[:7], COLUMNS):
-        raise ValueError(f"{path}, line 1 needs {','.join(COLUMNS[:6])}[,turnover]; has {head}")
-    for line, row in enumerate(rows, 2):
-        if len(row) != len(head):
-            raise ValueError(
-                f"{path}, line {line} has {len(row)} columns; the first has {len(head)}"
-            )
-        for name, text in zip(head[:7], row):
-            if not re.fullmatch("[0-9]{13}" if name == "ts_ms" else r"[0-9]+(\.[0-9]+)?", text):
-                raise ValueError(f"{path}, line {line}, column {name}: {text!r} is no plain number")
-    return [row[:7] for row in rows]
+    with opener(path, "rt", encoding="utf-8") as file:
+        head, *lines = file.read().splitlines() or [""]
+    if head not in (HEAD, HEAD + ",turnover", HEAD + ",turnover,source"):
+        raise ValueError(f"{path}, line 1 needs {HEAD}[,turnover[,source]]; has {head!r}")
+    numbers = min(6, head.count(","))
+    form = rf"[0-9]{{13}}(,[0-9]+(\.[0-9]+)?){{{numbers}}}"
+    form += "(,[^,]+)" if "source" in head else ""
+    for number, line in enumerate(lines, 2):
+        if not re.fullmatch(form, line):
+            raise ValueError(f"{path}, line {number} is not {head} in plain numbers: {line!r}")
+    return [line.split(",")[:7] for line in lines]
 
 
 def guess(path):
@@ -289,23 +274,23 @@ def main(arguments=None):
         prog="python -m tests.bybit_server",
         description="Replay a candle file as Bybit's market data, on this machine only.",
     )
-    parser.add_argument("file", help="csv or csv.gz: ts_ms,open,high,low,close,volume[,turnover]")
-    parser.add_argument("--port", type=int, default=8123, help="0 takes a free one")
-    parser.add_argument("--symbol", help="default: from the file's name")
-    parser.add_argument("--category", choices=["linear", "spot", "inverse"])
-    parser.add_argument("--interval", choices=sorted(PERIODS))
-    clock = "the server's clock; default: just inside the last candle, which is then unfinished"
-    parser.add_argument("--now", type=int, metavar="MS", help=clock)
-    args = parser.parse_args(arguments)
-    given = {"symbol": args.symbol, "category": args.category, "interval": args.interval}
-    market = guess(args.file) | {name: value for name, value in given.items() if value}
-    if len(market) < 3:
+    add, usual = parser.add_argument, "default: from the file's name"
+    add("file", help="csv or csv.gz: ts_ms,open,high,low,close,volume[,turnover]")
+    add("--port", type=int, default=8123, help="0 takes a free one")
+    add("--category", choices=["linear", "spot", "inverse"], help=usual)
+    add("--symbol", help=usual)
+    add("--interval", choices=sorted(PERIODS), help=usual)
+    add("--now", type=int, metavar="MS", help="the server's clock; default: in the last candle")
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
+    file, port = given.pop("file"), given.pop("port", 0)
+    market = guess(file) | given
+    if not {"category", "symbol", "interval"} <= set(market):
         parser.error("the file's name does not tell: give --symbol, --category and --interval")
     try:
-        market = Market(read_candles(args.file), **market, now=args.now)
-        server = _Server(args.port, market, [])
+        server = _Server(port, Market(read_candles(file), **market), [])
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    market = server.market
     print(f"{len(market.rows)} candles of {market.category} {market.symbol} {market.interval}")
     print(f"the server's clock stands at {market.now}")
     if market.approximate:

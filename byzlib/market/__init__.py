@@ -1,7 +1,7 @@
 """Candles: Bybit's and simulated ones, and the learning tasks that are made of them.
 
 bybit, cache     candles of Bybit's public market data, straight or through one file
-command          the same from the command line: python -m byzlib.market BTCUSDT
+__main__         the same from the command line: python -m byzlib.market BTCUSDT
 features         features, labels, splits that respect time
 simulation       a simulated market: symbols, venues, regimes, a crash
 sample           ninety days of it, with a card: CARD.md
@@ -35,7 +35,7 @@ _ERRORS = ["BybitError", "BadRequest", "UnknownSymbol", "RateLimited", "RegionBl
 _ERRORS += ["BadResponse", "Unreachable"]
 _LOADER = dict.fromkeys(["fetch_klines", *_ERRORS], "bybit")
 _LOADER |= dict.fromkeys(["load_klines", "cache_path", "default_cache"], "cache")
-_LOADER["main"] = "command"
+_LOADER["main"] = "__main__"
 
 __all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "dataset",
            "default_cache", "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",

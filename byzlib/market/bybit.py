@@ -12,15 +12,16 @@ import os
 import re
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, pairwise
+from functools import partial
+from itertools import pairwise
 
 import pandas as pd
 import requests
-from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
@@ -30,7 +31,6 @@ from byzlib.theory import as_count, as_number
 MAINNET = "https://api.bybit.com"
 CATEGORIES = ("linear", "spot", "inverse")
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
-HOST = r"([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9a-fA-F:.]+\])"
 PAGE = 1000  # candles a request, the most that Bybit gives
 BODY_CAP = 8_000_000  # bytes of one unpacked reply; a full page has about 110,000
 TRIES = 4  # of a request whose trouble may pass
@@ -46,13 +46,9 @@ class BybitError(Exception):
 
     advice = ""
 
-    def __init__(self, came, passing=False):
+    def __init__(self, came, again=None):
         super().__init__(came)
-        self.passing = passing  # whether to ask again at once may help
-
-    def complete(self, what):
-        """Say besides what came also what was asked, and what to do."""
-        self.args = (f"asked {what}; got {self}; {self.advice}",)
+        self.again = again  # seconds after which the same request may go better; None: never
 
 
 class BadRequest(BybitError):
@@ -130,21 +126,48 @@ def utc(ms):
 # --- What is asked ---
 
 
+HOST = r"([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9a-fA-F:.]+\])"
+FORMS = {  # of the arguments that are strings, and what each one needs
+    "category": ("|".join(CATEGORIES), f"one of {', '.join(CATEGORIES)}"),
+    "symbol": ("[A-Z0-9]{1,30}(-[A-Z0-9]{1,20})*", "capitals and digits, like 'BTCUSDT'"),
+    "interval": ("|".join(INTERVALS), f"one of {', '.join(INTERVALS)}"),
+    "base_url": (rf"https?://{HOST}(:[0-9]{{1,5}})?/?", f"scheme and host, like {MAINNET}"),
+}
+
+
 @dataclass(frozen=True)
 class Query:
     """Candles `first` to `last` of a market, or the newest `count` up to `last` (first is None)."""
 
     url: str
-    market: str  # host, category, symbol and interval
+    category: str
+    symbol: str
     interval: str
     first: int | None
     last: int
     count: int
     deadline: float
 
-    def newest(self, now):
-        """The same for the newest candles that are closed at the instant `now`."""
-        last = min(self.last, candle_number(now, self.interval) - 1)
+    @property
+    def host(self):
+        """Whose candles they are."""
+        return self.url.partition("://")[2]
+
+    @property
+    def series(self):
+        """What the host is asked for."""
+        return {"category": self.category, "symbol": self.symbol, "interval": self.interval}
+
+    @property
+    def market(self):
+        """The key of a series in a cache: host, category, symbol and interval."""
+        return " ".join([self.host, *self.series.values()])
+
+    def settled(self, session):
+        """The same with a first candle: the newest ones are those closed by the server's clock."""
+        if self.first is not None:
+            return self
+        last = min(self.last, candle_number(session.clock(), self.interval) - 1)
         return replace(self, first=last - self.count + 1, last=last)
 
     def __str__(self):
@@ -160,31 +183,22 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     """The query that the arguments of `fetch_klines` make, or `BadRequest`."""
     url = os.environ.get("BYZLIB_BYBIT_URL") or MAINNET if base_url is None else base_url
     interval = str(interval)
+    given = {"category": category, "symbol": symbol, "interval": interval, "base_url": url}
+    for name, (form, needs) in FORMS.items():
+        if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
+            raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
     try:
-        for name, value in {"category": category, "symbol": symbol, "base_url": url}.items():
-            if not isinstance(value, str):
-                raise TypeError(f"{name} needs a string; got {value!r}")
-        if category not in CATEGORIES:
-            raise ValueError(f"category needs to be {', '.join(CATEGORIES)}; got {category!r}")
-        if not re.fullmatch("[A-Z0-9]{1,30}(-[A-Z0-9]{1,20})*", symbol):
-            raise ValueError(f"symbol needs capitals and digits, like 'BTCUSDT'; got {symbol!r}")
-        if interval not in INTERVALS:
-            raise ValueError(f"interval needs to be {', '.join(INTERVALS)}; got {interval!r}")
-        if not re.fullmatch(rf"https?://{HOST}(:[0-9]{{1,5}})?/?", url):
-            raise ValueError(f"base_url needs scheme and host, like {MAINNET}; got {url!r}")
         deadline = as_number(deadline, "deadline", "fetch_klines")
         if deadline > DAY / 1000:
             raise ValueError(f"deadline needs seconds, at most a day of them; got {deadline}")
         first, last, count = numbered(interval, start, end, limit)
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from error
-    url = url.rstrip("/")
-    market = f"{url.partition('://')[2]} {category} {symbol} {interval}"
-    return Query(url, market, interval, first, last, count, deadline)
+    return Query(url.rstrip("/"), category, symbol, interval, first, last, count, deadline)
 
 
 def numbered(interval, start, end, limit):
-    """First candle, last candle, and how many: what is not known yet is None."""
+    """First candle (None: not known yet), last candle, and how many."""
     last = candle_number(math.floor(instant("end", LATEST if end is None else end)), interval)
     count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
     if count > PAGE:
@@ -202,13 +216,19 @@ def numbered(interval, start, end, limit):
 
 
 def instant(name, value):
-    """An aware datetime, or integer milliseconds, as milliseconds since 1970."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        ms = (value - EPOCH) / MILLISECOND
+    """An ISO date or time (UTC unless it says otherwise), an aware datetime or integer
+    milliseconds, as milliseconds since 1970."""
+    when = value
+    if isinstance(value, str):
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{name} needs a date like 2024-05-01; got {value!r}") from None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if isinstance(when, datetime) and when.tzinfo is not None:
+        ms = (when - EPOCH) / MILLISECOND
     else:
-        ms = as_count(
-            value, f"{name} (milliseconds since 1970) or an aware datetime", "fetch_klines"
-        )
+        ms = as_count(when, f"{name} (milliseconds) or an aware datetime", "fetch_klines")
     if not EARLIEST <= ms <= LATEST:
         raise ValueError(f"{name} needs milliseconds within the years 2010 to 2100; got {value!r}")
     return ms
@@ -217,84 +237,65 @@ def instant(name, value):
 # --- Requests and replies ---
 
 
-class Patience(Retry):
-    """Waits as long as the server asks for, within reason; what cannot be read asks for nothing."""
-
-    def get_retry_after(self, response):
-        try:
-            return min(super().get_retry_after(response) or 0, LONGEST_WAIT)
-        except (InvalidHeader, ValueError, OverflowError):
-            return 0
-
-
 class Session(requests.Session):
-    """Requests to one host, all of them by one deadline, in seconds from now."""
+    """The requests of one query: to one host, all of them by one deadline, which begins here."""
 
-    def __init__(self, url, deadline):
+    def __init__(self, query):
         super().__init__()
-        self.url, self.deadline = url, deadline
-        self.end = time.monotonic() + deadline
+        self.url, self.deadline = query.url, query.deadline
+        self.end = time.monotonic() + self.deadline
         # No proxy stands between this machine and itself.
-        self.trust_env = not re.match(r"https?://(localhost|127\.|\[::1\])", url)
-        statuses = (408, 429, *range(500, 600))
-        retries = Patience(
-            TRIES - 1, other=0, backoff_factor=BACKOFF, status_forcelist=statuses,
-            raise_on_status=False,
-        )  # fmt: skip
-        self.mount(url, HTTPAdapter(max_retries=retries))
+        self.trust_env = not re.match(r"https?://(localhost|127\.|\[::1\])", self.url)
 
     def clock(self):
         """The server's clock, in milliseconds."""
-        try:
-            return self.ask("/v5/market/time")["time"]
-        except BybitError as error:
-            error.complete(f"{self.url} for the time")
-            raise
+        return self.ask(f"{self.url} for the time", "/v5/market/time", lambda reply: reply["time"])
 
-    def ask(self, path, **params):
-        """The envelope of a successful reply.
-
-        `Patience` sees to connections and statuses; a reply that came broken or calls the server
-        busy is asked for again here. The work is done in a thread that is left behind at the
-        deadline: a socket's own timeout starts anew with each byte, and a name lookup has none.
-        """
+    def ask(self, what, path, read, **params):
+        """What `read` makes of the envelope of a reply; asked again as long as that may help."""
         for attempt in range(TRIES):
-            reply = Future()
-            threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
             try:
-                return decode(*reply.result(self.end - time.monotonic()))
-            except TimeoutError:
-                came = f"no complete answer within the deadline of {self.deadline:g} s"
-                raise Unreachable(came) from None
+                return read(decode(*self._in_time(path, params)))
             except BybitError as error:
-                wait = BACKOFF * 2**attempt
+                wait = max(error.again or 0, BACKOFF * 2**attempt)
                 late = time.monotonic() + wait >= self.end
-                if not error.passing or attempt == TRIES - 1 or late:
+                if error.again is None or attempt == TRIES - 1 or late:
+                    error.args = (f"asked {what}; got {error}; {error.advice}",)
                     raise
             time.sleep(wait)
 
+    def _in_time(self, path, params):
+        """Status, headers and body of one reply, from a thread that is left behind at the deadline:
+        a socket's own timeout starts anew with each byte, and a name lookup has none."""
+        reply = Future()
+        threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
+        try:
+            return reply.result(self.end - time.monotonic())
+        except TimeoutError:
+            came = f"no complete answer within the deadline of {self.deadline:g} s"
+            raise Unreachable(came) from None
+
     def _get(self, reply, path, params):
-        """One request; status, headers and body, or what went wrong, go into the future `reply`."""
-        seconds, status = min(10.0, self.deadline / 3), None
+        """Put one reply, or what went wrong, into the future `reply`."""
+        seconds = min(10.0, self.deadline / 3)
         try:
             with self.get(
                 self.url + path, params=params, timeout=seconds, stream=True, allow_redirects=False
             ) as response:
-                status, body = response.status_code, bytearray()
+                body = bytearray()
                 for piece in response.iter_content(8192):
                     body += piece
                     if len(body) > BODY_CAP:
-                        raise BadResponse(
-                            f"over {BODY_CAP} bytes, beginning with {quote(body[:100])}"
-                        )
-            reply.set_result((status, response.headers, bytes(body)))
+                        said = quote(body[:100])
+                        raise BadResponse(f"over {BODY_CAP} bytes, beginning with {said}")
+            reply.set_result((response.status_code, response.headers, bytes(body)))
         except (requests.RequestException, HTTPError) as error:
             broken = isinstance(error, requests.exceptions.ContentDecodingError)
+            again = None if isinstance(error, requests.exceptions.SSLError) else 0
             while error.__context__ is not None:  # the first cause says most
                 error = error.__context__
             came = f"no complete answer: {quote(str(error) or type(error).__name__)}"
-            kind = BadResponse if broken else Unreachable
-            reply.set_exception(kind(came, passing=status is not None))
+            reply.set_exception((BadResponse if broken else Unreachable)(came, again))
         except BaseException as error:
             reply.set_exception(error)
 
@@ -307,7 +308,7 @@ def decode(status, headers, body):
     text = body.decode("utf-8", errors="replace")
     if status != 200:
         said = headers.get("Location") or re.sub("<[^>]*>", " ", text)
-        raise refusal("HTTP", status, said)
+        raise refusal("HTTP", status, said, headers)
     try:
         # `int` refuses the constants NaN and Infinity, which are no JSON.
         envelope = json.loads(body.decode("utf-8"), parse_constant=int, object_pairs_hook=unique)
@@ -315,11 +316,9 @@ def decode(status, headers, body):
             raise ValueError("an object with a whole retCode is needed")
     except (ValueError, RecursionError) as error:
         came = f"{len(body)} bytes that are no reply of Bybit's ({error}): {quote(text)}"
-        raise BadResponse(came, passing=True) from error
+        raise BadResponse(came, again=0) from error  # it may have been cut
     if envelope["retCode"] != 0:
-        error = refusal("retCode", envelope["retCode"], str(envelope.get("retMsg")))
-        error.passing = isinstance(error, RateLimited | Unreachable)
-        raise error
+        raise refusal("retCode", envelope["retCode"], str(envelope.get("retMsg")), headers)
     now = envelope.get("time")
     if type(now) is not int or not EARLIEST <= now <= LATEST:
         raise BadResponse(f"time {quote(now)}, which is no millisecond time")
@@ -334,24 +333,38 @@ def unique(pairs):
     return found
 
 
-# HTTP statuses and retCodes, the words that must stand beside them, and what they mean.
+# HTTP statuses and retCodes, the words that stand beside them, what they mean, and whether asking
+# again may help. Any other is a BadResponse.
 REFUSALS = [
-    ((429, 10006), "", RateLimited),
-    ((403,), "access too frequent", RateLimited),
-    ((403,), "from your country", RegionBlocked),
-    ((451, 10009, 10024), "", RegionBlocked),
-    ((10001,), "symbol", UnknownSymbol),
-    ((10029,), "", UnknownSymbol),
-    ((408, *range(500, 600), 5004, 10000, 10016), "", Unreachable),
+    ((403,), "access too frequent", RateLimited, False),
+    ((10009,), "banned", RateLimited, False),
+    ((429, 10006, 10018), "", RateLimited, True),
+    ((403,), "from your country", RegionBlocked, False),
+    ((451, 10009, 10024), "", RegionBlocked, False),
+    ((10001,), "symbol", UnknownSymbol, False),
+    ((10029,), "", UnknownSymbol, False),
+    ((408, *range(500, 600), 5004, 10000, 10016), "", Unreachable, True),
 ]
 
 
-def refusal(name, number, said):
+def refusal(name, number, said, headers):
     """The error that a reply with this status or retCode is."""
     meant = (
-        kind for numbers, words, kind in REFUSALS if number in numbers and words in said.lower()
+        (kind, wait_asked(headers) if passing else None)
+        for numbers, words, kind, passing in REFUSALS
+        if number in numbers and words in said.lower()
     )
-    return next(meant, BadResponse)(f"{name} {number} {quote(said)}")
+    kind, again = next(meant, (BadResponse, None))
+    return kind(f"{name} {number} {quote(said)}", again)
+
+
+def wait_asked(headers):
+    """Seconds to wait as the server asks, within reason; what cannot be read asks for nothing."""
+    try:
+        seconds = Retry().parse_retry_after(headers.get("Retry-After", "0"))
+    except (InvalidHeader, ValueError, OverflowError):
+        return 0
+    return min(seconds, LONGEST_WAIT)
 
 
 DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")  # float takes "nan", "1_0" and other digits
@@ -392,49 +405,46 @@ class Page:
 
 
 def download(query, session, spans, progress):
-    """Ask for `spans`, pairs of first and last candle, page by page, up to the server's clock."""
-    _, category, symbol, interval = query.market.split()
+    """The pages of `spans`, pairs of first and last candle, up to the server's clock."""
+    windows = [
+        (first, min(first + PAGE - 1, stop))
+        for start, stop in spans
+        for first in range(start, stop + 1, PAGE)
+    ]
     closed = query.last
     silent = None if progress else True  # None: no bar where stderr is no terminal
-    with tqdm(desc=symbol, unit="page", delay=1.0, disable=silent) as bar:
-        for start, stop in spans:
-            for first in range(start, stop + 1, PAGE):
-                if first > closed:
-                    return
-                last = min(first + PAGE - 1, stop)
-                try:
-                    reply = session.ask(
-                        "/v5/market/kline",
-                        category=category,
-                        symbol=symbol,
-                        interval=interval,
-                        start=max(0, open_time(first, interval)),
-                        end=open_time(last, interval),
-                        limit=PAGE,
-                    )
-                    page = read_page(reply, query.market, first, last)
-                except BybitError as error:
-                    error.complete(replace(query, first=first))  # what is missing now
-                    raise
-                closed = page.closed
-                bar.total = sum(len(range(n, min(m, closed) + 1, PAGE)) for n, m in spans)
-                bar.update()
-                yield page
+    with tqdm(desc=query.symbol, unit="page", delay=1.0, disable=silent) as bar:
+        for first, last in windows:
+            if first > closed:
+                return
+            page = session.ask(
+                replace(query, first=first),  # what is missing if this fails
+                "/v5/market/kline",
+                partial(read_page, query, first, last),
+                **query.series,
+                start=max(0, open_time(first, query.interval)),
+                end=open_time(last, query.interval),
+                limit=PAGE,
+            )
+            closed = page.closed
+            bar.total = bisect_right(windows, (closed, math.inf))
+            bar.update()
+            yield page
 
 
-def read_page(reply, market, first, last):
+def read_page(query, first, last, reply):
     """The page of a reply to a request for candles `first` to `last`."""
-    _, category, symbol, interval = market.split()
     result, candles, dropped = reply.get("result"), {}, Counter()
-    closed = candle_number(reply["time"], interval) - 1
+    closed = candle_number(reply["time"], query.interval) - 1
     if not isinstance(result, dict) or not isinstance(result.get("list"), list):
         raise BadResponse(f"{quote(reply)}, without a result.list")
-    if (result.get("category", category), result.get("symbol", symbol)) != (category, symbol):
-        raise BadResponse(f"{quote(result)}, another market")
+    for name in ("category", "symbol"):
+        if result.get(name, getattr(query, name)) != getattr(query, name):
+            raise BadResponse(f"{quote(result)}, another market")
     for row in result["list"]:
-        number, values = read_row(row, interval)
-        if number > closed + 1:
-            raise BadResponse(f"{quote(row)}, from after the server's own clock")
+        number, values = read_row(row, query.interval)
+        if number > closed + 1:  # the list may have been made just after the clock was read
+            raise BadResponse(f"{quote(row)}, from after the server's own clock", again=0)
         # One candle more at either end is a habit of the server.
         if not first - 1 <= number <= last + 1:
             raise BadResponse(f"{quote(row)}, from {utc(int(row[0]))}, another range")
@@ -464,34 +474,26 @@ def frame(query, pages, held=None):
             "the server's clock; check the range, its unit (milliseconds), and when the symbol was "
             "listed"
         )
+
+    def opens(numbers):
+        times = [open_time(n, query.interval) for n in numbers]
+        return pd.to_datetime(times, unit="ms", utc=True).as_unit("ms").rename("open_time")
+
     numbers = sorted(candles)
+    table = pd.DataFrame([candles[n] for n in numbers], opens(numbers), list(COLUMNS))
     gaps = [
-        (before + 1, after - 1)
+        (*opens([before + 1, after - 1]), after - before - 1)
         for before, after in pairwise([query.first - 1, *numbers, last + 1])
         if after - before > 1
     ]
-    times = [open_time(n, query.interval) for n in (*numbers, *chain(*gaps))]
-    times = pd.to_datetime(times, unit="ms", utc=True).as_unit("ms").rename("open_time")
-    table = pd.DataFrame([candles[n] for n in numbers], times[: len(numbers)], list(COLUMNS))
-    edges = times[len(numbers) :]  # first and last missing candle, gap by gap
-    table.attrs = dict(zip(("source", "category", "symbol", "interval"), query.market.split()))
-    table.attrs["gaps"] = [(a, b, m - n + 1) for a, b, (n, m) in zip(edges[::2], edges[1::2], gaps)]
-    table.attrs["dropped"] = dict(dropped)
+    table.attrs = {"source": query.host, **query.series, "gaps": gaps, "dropped": dict(dropped)}
     return table
 
 
 def fetch_klines(
-    symbol="BTCUSDT",
-    interval="5",
-    start=None,
-    end=None,
-    *,
-    category="linear",
-    limit=None,
-    base_url=None,
-    deadline=30.0,
-    progress=True,
-):
+    symbol="BTCUSDT", interval="5", start=None, end=None, *, category="linear", limit=None,
+    base_url=None, deadline=30.0, progress=True,
+):  # fmt: skip
     """Closed candles, oldest first.
 
     Bybit sends the newest candle while it still moves and flags it nowhere. A candle is closed
@@ -502,8 +504,9 @@ def fetch_klines(
     symbol : str, upper case, as Bybit lists it: "BTCUSDT"
     interval : str or int
         Minutes ("1" "3" "5" "15" "30" "60" "120" "240" "360" "720"), "D", "W" or "M".
-    start, end : aware datetime or int milliseconds since 1970, UTC; optional
-        Candles whose open time lies in [start, end]. Without `end`: up to now.
+    start, end : str, aware datetime or int milliseconds since 1970; optional
+        Candles whose open time lies in [start, end]. A string is an ISO date or time, UTC unless it
+        names a zone: "2024-08-02" is its midnight. Without `end`: up to now.
     category : {"linear", "spot", "inverse"}
     limit : int, 1 to 1000, optional
         Without `start`: the newest `limit` closed candles up to `end` (200 when not given).
@@ -530,8 +533,7 @@ def fetch_klines(
         or Unreachable for what comes. Any reply that is not exactly as documented is a BadResponse.
     """
     query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
-    with Session(query.url, query.deadline) as session:
-        if query.first is None:
-            query = query.newest(session.clock())
+    with Session(query) as session:
+        query = query.settled(session)
         pages = list(download(query, session, [(query.first, query.last)], progress))
     return frame(query, pages)

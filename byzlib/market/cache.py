@@ -19,17 +19,8 @@ from zlib import crc32
 
 from platformdirs import user_cache_path
 
-from byzlib.market.bybit import (
-    BadRequest,
-    BadResponse,
-    BybitError,
-    Session,
-    checked,
-    download,
-    frame,
-    open_time,
-    utc,
-)
+from byzlib.market import bybit
+from byzlib.market.bybit import BadRequest, BadResponse, BybitError, Session
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION = 0x42595A02  # "BYZ" and the version, in the file's header where SQLite has room for it
@@ -40,19 +31,9 @@ PATIENCE = 30.0  # seconds to wait for another process to finish its page
 
 
 def load_klines(
-    symbol="BTCUSDT",
-    interval="5",
-    start=None,
-    end=None,
-    *,
-    category="linear",
-    limit=None,
-    base_url=None,
-    deadline=30.0,
-    progress=True,
-    cache=None,
-    refresh=False,
-):
+    symbol="BTCUSDT", interval="5", start=None, end=None, *, category="linear", limit=None,
+    base_url=None, deadline=30.0, progress=True, cache=None, refresh=False,
+):  # fmt: skip
     """Closed candles through a cache: what it holds is not asked for again.
 
     A range with start and end that the cache covers is answered without any network. Each page
@@ -82,24 +63,22 @@ def load_klines(
         version's, damaged, or cannot be used; it is left as it was. BadResponse also when the
         server contradicts the cache, which keeps its own; `refresh` settles it.
     """
-    query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
+    query = bybit.checked(symbol, interval, start, end, category, limit, base_url, deadline)
     path = cache_path(cache)
-    with opened(path) as db, Session(query.url, query.deadline) as session:
-        if query.first is None:
-            query = query.newest(session.clock())
+    with opened(path) as db, Session(query) as session:
+        query = query.settled(session)
         held, spans = ({}, [(query.first, query.last)]) if refresh else read(db, query)
-        pages, unproven = [], []
+        pages, kept = [], 0
         try:
-            for page in download(query, session, spans, progress):
+            for page in bybit.download(query, session, spans, progress):
                 pages.append(page)
-                unproven.append(page)
                 if page.candles:  # a broken server may send empty pages, and nothing else
-                    keep(db, query, unproven, refresh)
-                    unproven = []
+                    keep(db, query, pages[kept:], refresh)
+                    kept = len(pages)
         except BybitError as error:
             error.args = (f"{error}; what came before is kept in {path}",)
             raise
-    table = frame(query, pages, held)
+    table = bybit.frame(query, pages, held)
     table.attrs |= {"cache": str(path), "cached": len(held)}
     return table
 
@@ -156,49 +135,57 @@ def keep(db, query, pages, replace=False):
     with db:
         db.execute("BEGIN IMMEDIATE")
         for page in pages:
-            parts = [(page.first, page.last, page.candles)]
             for first, last, held in pages_of(db, query.market, page.first, page.last, replace):
                 if not replace:
                     compare(query, page, first, last, held)
-                db.execute(
-                    "DELETE FROM pages WHERE market = ? AND first = ?", (query.market, first)
-                )
-                parts += [(first, page.first - 1, held), (page.last + 1, last, held)]
-            for first, last, candles in parts:
-                rows = [[n, *candles[n]] for n in sorted(candles) if first <= n <= last]
-                entry = query.market, first, last, json.dumps(rows)
-                if first <= last:
-                    db.execute(
-                        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
-                        (*entry, crc32(repr(entry).encode())),
-                    )
+                remove(db, query.market, first)
+                put(db, query.market, first, page.first - 1, held)
+                put(db, query.market, page.last + 1, last, held)
+            put(db, query.market, page.first, page.last, page.candles)
 
 
 def compare(query, page, first, last, held):
     """The candles of a page must be those that are `held` as candles `first` to `last`."""
     for n in range(max(first, page.first), min(last, page.last) + 1):
-        if page.candles.get(n) != held.get(n):
+        came, kept = (candles.get(n, "no candle") for candles in (page.candles, held))
+        if came != kept:
+            when = bybit.utc(bybit.open_time(n, query.interval))
             raise BadResponse(
-                f"asked {query}; got {page.candles.get(n, 'no candle')} for "
-                f"{utc(open_time(n, query.interval))}, where the cache has "
-                f"{held.get(n, 'no candle')}, and keeps it; refresh=True takes what the server says"
+                f"asked {query}; got {came} for {when}, where the cache has {kept}, and keeps it; "
+                "refresh=True takes what the server says"
             )
+
+
+def put(db, market, first, last, candles):
+    """Write candles `first` to `last`, if that is any, as a page."""
+    rows = [[n, *candles[n]] for n in sorted(candles) if first <= n <= last]
+    entry = market, first, last, json.dumps(rows)
+    if first <= last:
+        db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?)", (*entry, checksum(entry)))
+
+
+def remove(db, market, first):
+    """Remove the page that begins with candle `first`."""
+    db.execute("DELETE FROM pages WHERE market = ? AND first = ?", (market, first))
+
+
+def checksum(entry):
+    """Of all that a page says."""
+    return crc32(repr(tuple(entry)).encode())
 
 
 def pages_of(db, market, first, last, repair=False):
     """(first, last, candles) of each page that touches candles `first` to `last`."""
-    touching = "FROM pages WHERE market = ? AND first <= ? AND last >= ? ORDER BY first"
-    columns = "SELECT market, first, last, candles, crc "
-    for *entry, crc in db.execute(columns + touching, (market, last, first)).fetchall():
+    touching = "SELECT * FROM pages WHERE market = ? AND first <= ? AND last >= ? ORDER BY first"
+    for *entry, crc in db.execute(touching, (market, last, first)).fetchall():
         _, first, last, text = entry
-        if crc == crc32(repr(tuple(entry)).encode()):
+        if crc == checksum(entry):
             yield first, last, {n: tuple(values) for n, *values in json.loads(text)}
         elif repair:
-            db.execute("DELETE FROM pages WHERE market = ? AND first = ?", (market, first))
+            remove(db, market, first)
         else:
-            raise sqlite3.DatabaseError(
-                f"a page of {market} was altered; refresh=True asks for it again"
-            )
+            said = f"a page of {market} was altered; refresh=True asks for it again"
+            raise sqlite3.DatabaseError(said)
 
 
 # --- Where the file is ---
