@@ -7,33 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byzlib.market import (
-    BadResponse,
-    BybitError,
-    RateLimited,
-    RegionBlocked,
-    UnknownSymbol,
-    Unreachable,
-    bybit,
-    dataset,
-    fetch_klines,
-    labels,
-    load_klines,
-)
-from tests.bybit_server import (
-    STEP,
-    T0,
-    Market,
-    Reply,
-    guess,
-    made_up,
-    read_candles,
-    same_candles,
-    serve,
-)
+from byzlib.market import BadResponse, BybitError, bybit, dataset, fetch_klines, labels, load_klines
+from byzlib.market.bybit import RateLimited, RegionBlocked, UnknownSymbol, Unreachable
+from tests import bybit_server
+from tests.bybit_server import STEP, T0, Reply, guess, made_up, read_candles, same_candles, serve
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("BYZLIB_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("BYZLIB_SHARED_DATA") or ROOT.parent / "shared" / "data")
 pytestmark = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the recorded data (BYZLIB_SHARED_DATA) are not here"
 )
@@ -118,7 +98,7 @@ def replay(name):
 @pytest.mark.parametrize("name", FILES)
 def test_real_candles_come_through_whole_and_are_kept_whole(name):
     market, rows = replay(name)
-    rows = Market(rows[-1500:], **market).rows
+    rows = bybit_server.Market(rows[-1500:], **market).rows
     asked = {key: market[key] for key in ("symbol", "category")}
     asked |= {"start": int(rows[0][0]), "end": int(rows[-2][0])}
     with serve(rows, **market) as url:
