@@ -10,9 +10,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from byzlib import checks
 from tests import answers
+from tests.player import shell
 
 
 def modules(package):
@@ -50,7 +52,7 @@ def cases(kind):
 
 def refused(check, answer, capsys):
     """What the checker says to an answer that is not right."""
-    with np.errstate(all="ignore"), pytest.raises(checks.NotYet) as hint:
+    with pytest.raises(checks.NotYet) as hint:
         check(answer)
     assert not capsys.readouterr().out
     return str(hint.value)
@@ -80,7 +82,7 @@ def stopping(*args):
 
 @pytest.mark.parametrize("check", EVERY_CHECKER)
 def test_an_answer_not_yet_written_is_sent_to_the_text(check, capsys):
-    assert " is still to do. Where to look: " in refused(check, todo, capsys)
+    assert " is still to do.\nWhere to look: " in refused(check, todo, capsys)
 
 
 @pytest.mark.parametrize("check", EVERY_CHECKER)
@@ -100,7 +102,33 @@ def test_what_is_no_function_is_named(check, answer, capsys):
 def test_what_is_no_answer_gets_a_hint(check, value, capsys):
     """And is not taken for an error of a function that did not stop."""
     told = refused(check, lambda *args: value, capsys)
-    assert "stopped with" not in told and " Where to look: " in told
+    assert "stopped with" not in told and "\nWhere to look: " in told
+
+
+# --- what a notebook shows -------------------------------------------------------------------
+
+
+def shown(source, capsys):
+    """What a notebook shows of a cell that fails."""
+    with shell() as ipython:
+        error = ipython.run_cell(f"from byzlib import checks\n{source}").error_in_exec
+        InteractiveShell.showtraceback(ipython, (type(error), error, error.__traceback__))
+    return capsys.readouterr().out
+
+
+def test_a_hint_stands_alone(capsys):
+    told = shown("checks.middle(lambda x: 2 * x[0])", capsys).splitlines()
+    assert told[0].startswith("NotYet: Exercise 0.2: ")
+    assert told[1].startswith("The input was reports = [")
+    assert told[2].startswith("Where to look: ") and len(told) == 3
+
+
+def test_a_hint_stands_above_the_traceback_of_an_answer_that_stopped(capsys):
+    told = shown("def mine(reports):\n    return reports[99]\nchecks.middle(mine)", capsys)
+    hint, trace = told.split("Traceback (most recent call last):")
+    assert "your function stopped with IndexError" in hint and "reports = [2, 3, 1" in hint
+    assert "in mine" in trace and "return reports[99]" in trace and "_form.py" not in trace
+    assert "IndexError" in trace.splitlines()[-1]
 
 
 @pytest.mark.parametrize("table", checks.chapter_16.TELLING)

@@ -11,7 +11,7 @@ def heterogeneity(answer):
     """`answer(rows)` is the mean squared distance from the average over its squared length."""
     rng = np.random.default_rng(11)
     for n, d in [(3, 1), (4, 3), (10, 20), (2, 1)]:
-        rows = rng.normal(1, 1, (n, d))
+        rows = rng.normal(1, 1, (n, d)).round(2)
         centre = rows.mean(axis=0)
         apart, size = ((rows - centre) ** 2).sum(axis=1), (centre**2).sum()
         right = apart.mean() / size
@@ -28,7 +28,7 @@ def heterogeneity(answer):
                 apart.mean() / (rows**2).sum(axis=1).mean(),
             "distances must be squared before they are averaged.": np.sqrt(apart).mean() / size,
         }  # fmt: skip
-        judge(ask(answer, rows), right, mistakes, where=f"with {n} rows of {d} numbers")
+        judge(ask(answer, rows), right, mistakes)
 
 
 @exercise("Exercise 11.3 b", "the section Weights that nobody can check.")
@@ -54,7 +54,7 @@ def capped_weights(answer):
         }  # fmt: skip
         found = ask(answer, claims, shape=claims.shape, wanted="One weight a client, please.")
         off = "" if np.isclose(found.sum(), 1) else f"your weights add up to {found.sum():.4g}."
-        judge(found, _shares(kept), mistakes, off, where=f"for claims {claims.tolist()}")
+        judge(found, _shares(kept), mistakes, off)
 
 
 def _shares(claims):
@@ -65,16 +65,19 @@ def _shares(claims):
 def read_candle(answer):
     """`answer(theta, after, rate, p, hidden)` are the features of a batch of one candle."""
     rng = np.random.default_rng(13)
-    for p, h, rate, activation in [(4, 3, 0.5, "tanh"), (9, 8, 0.1, "relu"), (2, 16, 2, "relu")]:
+    for p, h, rate, activation, down in [
+        (4, 3, 0.5, "tanh", False), (9, 8, 0.1, "relu", False), (2, 16, 2, "relu", False),
+        (3, 3, 0.5, "relu", True),
+    ]:  # fmt: skip
         model, candle = SimpleModel(p, h, 2, activation), rng.standard_normal(p)
-        theta = _told(model, candle, rng)
+        theta = _told(model, candle, rng, down)
         after = theta - rate * model.gradient(theta, candle[None], np.array([1]))
         wanted = f"The {p} features, please."
         found = ask(answer, theta, after, rate, p, h, shape=(p,), wanted=wanted)
-        where = f"with {p} features and {h} hidden units"
         require(
             np.isfinite(found).all(),
-            f"{where} you divided by zero: some hidden units are off, take one that is not.",
+            "you divided by zero: some hidden units are off. Take the one whose bias gradient is "
+            "largest in size; all of them may be negative.",
         )
         weights = ((theta - after) / rate)[: p * h].reshape(p, h).T
         mistakes = {
@@ -88,15 +91,19 @@ def read_candle(answer):
             ),
         }
         off = "that is not the candle. Rows of W are features, columns are hidden units; the "
-        judge(found, candle, mistakes, off + "biases come next.", where, rtol=1e-4, atol=1e-6)
+        judge(found, candle, mistakes, off + "biases come next.", rtol=1e-4, atol=1e-6)
 
 
-def _told(model, candle, rng):
-    """Parameters under which the first hidden unit is off, and another one is not."""
+def _told(model, candle, rng, down):
+    """Parameters under which the first hidden unit is off, and another one is not.
+
+    If `down`, no bias gradient is positive.
+    """
     first_bias = model.n_features * model.n_hidden
     while True:
         theta = model.init(rng)
         theta[first_bias] = -100
         slopes = model.gradient(theta, candle[None], np.array([1]))
-        if np.abs(slopes[first_bias : first_bias + model.n_hidden]).max() > 0.01:
+        biases = slopes[first_bias : first_bias + model.n_hidden]
+        if np.abs(biases).max() > 0.01 and (not down or biases.max() <= 0):
             return theta

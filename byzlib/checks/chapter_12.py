@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from byzlib.checks._form import ask, exercise, judge, require
+from byzlib.checks._form import ask, exercise, judge
 from byzlib.metrics import max_drawdown
 
 
@@ -11,37 +11,41 @@ def kept_share(answer):
     """`answer(n, f, k)` is the trimmed mean of k ones and n - k zeros."""
     for n, f in [(10, 3), (12, 2), (9, 4), (7, 0)]:
         for k in [*range(f + 1, n - f), *range(f + 1), *range(n - f, n + 1)]:
-            found, where = ask(answer, n, f, k), f"with n = {n}, f = {f}, k = {k}"
-            require(
-                not (k < f and found < 0),
-                f"{where} you answered {found:.4g}: all k ones are cut off, and 0 is left.",
-            )
-            require(
-                not (n - f < k < n and found > 1),
-                f"{where} you answered {found:.4g}: only ones are left, and their mean is 1.",
-            )
+            found, plain = ask(answer, n, f, k), (k - f) / (n - 2 * f)
             mistakes = {
+                "where all k ones are cut off 0 is left, not less.": min(plain, 1),
+                "where only ones are left their mean is 1, not more.": max(plain, 0),
+                "the answer lies between 0 and 1: all ones may be cut off, or only ones left.":
+                    plain,
                 "that is the mean: the trimmed mean first cuts f at each end.": k / n,
-                "you divided by n: only n - 2f values are left.": (k - f) / n,
+                "you divided by n: only n - 2f values are left.": _both((k - f) / n),
                 "you divided by n - f: f values go at each end, so n - 2f are left.":
-                    (k - f) / (n - f),
-                "you cut f ones off at both ends: below stand zeros.": (k - 2 * f) / (n - 2 * f),
-                "you kept all k ones: f of them are cut off.": k / (n - 2 * f),
+                    _both((k - f) / (n - f)),
+                "you cut f ones off at both ends: below stand zeros.":
+                    _both((k - 2 * f) / (n - 2 * f)),
+                "you kept all k ones: f of them are cut off.": _both(k / (n - 2 * f)),
             }  # fmt: skip
-            right = np.clip((k - f) / (n - 2 * f), 0, 1)
+            right = np.clip(plain, 0, 1)
             off = f"it keeps {right:.4g}, not {found:.4g}. Sort and cut by hand."
-            judge(found, right, mistakes, off, where)
+            judge(found, right, mistakes, off)
+
+
+def _both(share):
+    """As it is, and brought between 0 and 1."""
+    return share, np.clip(share, 0, 1)
 
 
 @exercise("Exercise 12.3 b", "max_drawdown in the section What a lie costs in money.")
 def largest_fall(answer):
     """`answer(profit)` is the deepest fall of the summed profits below an earlier high."""
     rng = np.random.default_rng(12)
-    walks = [rng.normal(0, 0.01, size) for size in (20, 500)]
-    for case in [[2, -1, -3, 1, -1, 6, -1], [-1, 3, 1], [1, 2, 1], [-1, -1, -1], *walks]:
+    walks = [rng.integers(-9, 10, size) / 100 for size in (20, 20, 500)]
+    steps = [[2, -1, -3, 1, -1, 6, -1], [-1, 3, 1], [1, 2, 1], [-1, -1, -1], [-2, 5, -1, -2, 4]]
+    for case in [*steps, *walks]:
         profit = np.array(case, dtype=float)
         account, right = np.cumsum(profit), max_drawdown(profit)
         highs = np.maximum.accumulate(account)
+        high = np.maximum(highs, 0)
         mistakes = {
             "a fall is counted as a positive number.": -right,
             "you left out the start at 0, which counts as a high.": (highs - account).max(),
@@ -51,9 +55,16 @@ def largest_fall(answer):
             "that is from the highest point to the lowest, in any order: the high comes first.":
                 max(account.max(), 0) - min(account.min(), 0),
             "that is how far it stands below its high at the end: look at all bars.":
-                max(highs[-1], 0) - account[-1],
+                high[-1] - account[-1],
             "that is how far it went below its start: measure from the last high.":
                 max(0, -account.min()),
+            "a fall is counted in units of capital, not as a share of the high.":
+                ((high - account) / np.where(high > 0, high, np.inf)).max(),
+            "that is the largest rise: a high comes first, then a low.":
+                (account - np.minimum(np.minimum.accumulate(account), 0)).max(),
         }  # fmt: skip
-        where = f"for profits {case}" if len(case) < 10 else f"for {len(case)} random profits"
-        judge(ask(answer, profit), right, mistakes, where=where)
+        found, low = ask(answer, profit), (high - account).argmax()
+        off = (
+            f"the account falls from {high[low]:.4g} to {account[low]:.4g}, by {right:.4g}; yours "
+        )
+        judge(found, right, mistakes, f"{off}{found:.4g}.")

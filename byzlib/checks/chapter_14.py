@@ -1,11 +1,23 @@
 """Checkers of chapter 14: a sorting network over rows, distances from blocks of columns."""
 
+import tracemalloc
+
 import numpy as np
 
-from byzlib.checks._form import NotYet, array, ask, exercise, judge, require
+from byzlib.checks._form import (
+    NotYet,
+    array,
+    ask,
+    calls_of,
+    exercise,
+    judge,
+    require,
+    steps_of,
+)
 
-FOUR = ((0, 2), (1, 3), (0, 1), (2, 3), (1, 2))
-NETWORKS = (FOUR, ((0, 1),), ((1, 2), (0, 1)), ((0, 3), (0, 1)), ())
+FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
+NETWORKS = [FOUR, [(0, 1)], [(1, 2), (0, 1)], [(0, 3), (0, 1)], []]
+SORTS = {"sort", "sorted", "argsort", "lexsort", "partition", "argpartition"}
 
 
 @exercise("Exercise 14.3 a", "the function `exchange` in the section on sorting without looking.")
@@ -14,11 +26,16 @@ def run_network(answer):
     rng = np.random.default_rng(14)
     for pairs in NETWORKS:
         updates = rng.integers(-9, 10, (4, 6)).astype(float)
-        value = ask(answer, updates, list(pairs), shape=None)
-        require(value is not None, "your function returns nothing; return the rows.")
-        value = array(value, (4, 6), "four rows of six numbers are wanted.")
-        mistakes = _network_mistakes(updates, pairs)
-        judge(value, _exchanged(updates, pairs), mistakes, where=f"after the pairs {list(pairs)}")
+        wanted = "four rows of six numbers are wanted."
+        value = ask(answer, updates, pairs, shape=(4, 6), wanted=wanted)
+        judge(value, _exchanged(updates, pairs), _network_mistakes(updates, pairs))
+    few, many = (rng.normal(size=(4, columns)) for columns in (6, 60))
+    sorts = sorted({name for _, name in calls_of(answer, few, FOUR)} & SORTS)
+    require(not sorts, f"no sort: you called {''.join(sorts[:1])}. A pair needs a smaller and a "
+                       "larger row, which NumPy makes of all columns at once.")  # fmt: skip
+    short, long = (steps_of(answer, rows, FOUR) for rows in (few, many))
+    require(long < short + 20, f"no loop over the columns: {few.shape[1]} columns take {short} "
+                               f"steps of Python, {many.shape[1]} take {long}.")  # fmt: skip
 
 
 def _in_order(a, b):
@@ -80,7 +97,8 @@ def distances_from_blocks(answer):
             "you add the product; (14.1) subtracts it twice.": norms[:, None] + norms + 2 * gram,
             "your signs are turned round: a squared distance is not negative.": -right,
         }  # fmt: skip
-        judge(value, right, mistakes)
+        case = f"for blocks {[block.tolist() for block in blocks]}"
+        judge(value, right, mistakes, where=case)
     single = [rng.integers(-9, 10, (3, 4)).astype(np.float32) + np.float32(4096) for _ in range(3)]
     right = _apart(np.concatenate(single, axis=1).astype(float))
     require(
@@ -88,13 +106,19 @@ def distances_from_blocks(answer):
         "float32 blocks with an offset of 4096 lose their distances; widen each block before you "
         "multiply.",
     )
+    few, many = (_memory(answer, blocks) for blocks in (4, 40))
+    require(
+        many < 2 * few,
+        "the rows are too long for memory, and you keep all blocks until the last has come: make "
+        f"a table of each and let it go. 4 blocks take {few >> 10} KB, 40 take {many >> 10} KB.",
+    )
 
 
 def _from_iterator(answer, blocks):
     """The table of an answer that gets the blocks from an iterator, once."""
     n, handed = len(blocks[0]), [block.copy() for block in blocks]
     try:
-        value = answer(block for block in handed)
+        value = answer.function(block for block in handed)
     except TypeError as error:
         if "generator" not in str(error):
             raise
@@ -103,7 +127,22 @@ def _from_iterator(answer, blocks):
             "take them in a for loop."
         ) from None
     require(all(map(np.array_equal, handed, blocks)), "your function changed a block.")
+    require(value is not None, "your function returns None: it must end with `return`.")
     return array(value, (n, n), f"a table of {n} by {n} squared distances is wanted.")
+
+
+def _memory(answer, blocks):
+    """The most bytes that an answer holds at a time, while this many blocks come."""
+    began = not tracemalloc.is_tracing()
+    if began:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    answer.function(np.full((3, 3000), float(k)) for k in range(blocks))
+    _, most = tracemalloc.get_traced_memory()
+    if began:
+        tracemalloc.stop()
+    return most - before
 
 
 def _apart(rows):

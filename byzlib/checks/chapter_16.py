@@ -19,17 +19,17 @@ TELLING = (
 @exercise("Exercise 16.3 a", "equation (16.3), and the example with 5, 7 and 1 below it.")
 def mask_rows(answer):
     """`answer(rows, rng)` hides integer rows behind masks that cancel in their sum."""
-    for n, d in [(2, 50), (4, 200), (5, 60)]:
+    for n, d in [(2, 400), (4, 3), (5, 2)]:
         rows = np.random.default_rng(n).integers(-1000, 1000, (n, d))
-        value, again, other = (
-            _whole(ask(answer, rows, np.random.default_rng(seed), shape=None), (n, d))
-            for seed in (7, 7, 8)
-        )
-        mask = (value - rows) % WHOLE
-        hidden = (mask != 0).any(axis=1).all()
-        require(hidden, "some row comes back unmasked; each must be hidden.")
+
+        def masks(rng, rows=rows):
+            return _whole(ask(answer, rows, rng, shape=None), rows.shape) - rows
+
+        mask, again, other = (masks(np.random.default_rng(seed)) for seed in (7, 7, 8))
+        hidden = (mask % WHOLE != 0).any(axis=1)
+        require(hidden.all(), f"row {hidden.argmin()} comes back unmasked; each must be hidden.")
         require(
-            (mask != mask[:, :1]).any(axis=1).all(),
+            (mask % WHOLE != mask[:, :1] % WHOLE).any(axis=1).all(),
             "one mask serves all columns of a row, so differences between columns show; draw one "
             "number for each column.",
         )
@@ -38,20 +38,81 @@ def mask_rows(answer):
             "your masks do not cancel in the sum: what is added to one row of a pair must be "
             "subtracted from the other.",
         )
-        require(np.array_equal(value, again), "draw with the rng that you are given, nothing else.")
-        require(not np.array_equal(value, other), "your masks do not depend on the rng.")
-        size = np.median(np.minimum(mask, WHOLE - mask))
-        require(
-            0.3 < (mask >= WHOLE // 2).mean() < 0.7 and size > WHOLE / 16,
-            "your masks are too small: a secret ranges over all of 0 .. 2^32 - 1.",
-        )
-        for k in range(2, n):
-            for part in itertools.combinations(range(n), k):
-                require(
-                    (mask[list(part)].sum(axis=0) % WHOLE).any(),
-                    f"the masks of rows {part} cancel among themselves, so their sum shows; every "
-                    "pair of rows shares a secret.",
-                )
+        require(np.array_equal(mask, again), "draw with the rng that you are given, nothing else.")
+        require(not np.array_equal(mask, other), "your masks do not depend on the rng.")
+        if n == 2:
+            _refuse_small(mask % WHOLE)
+        _refuse_gaps(masks, mask)
+
+
+def _refuse_small(mask):
+    """Each of the 32 bits of a secret is drawn, as often 1 as 0."""
+    bits = (mask[..., None] >> np.arange(32)) & 1
+    ones = bits.mean(axis=1).max(axis=0), bits.mean(axis=1).min(axis=0)
+    size = np.median(np.minimum(mask, WHOLE - mask))
+    drawn = np.min(ones) > 0.3 and np.max(ones) < 0.7
+    require(
+        drawn and size > WHOLE / 16,
+        "your masks are too small: a secret ranges over all of 0 .. 2^32 - 1, and a mask that does "
+        "not leaves bits of the row to see.",
+    )
+
+
+def _refuse_gaps(masks, mask):
+    """Every pair of rows shares a secret: a number that moves these two and no others.
+
+    Found by drawing all numbers again, and changing one of them.
+    """
+    n, k, pairs = len(mask), 0, set()
+    while True:
+        rng = Changed(k)
+        moved = (masks(rng) - mask) % WHOLE
+        if rng.drawn <= k:
+            break
+        rows = tuple(np.flatnonzero(moved.any(axis=1)).tolist())
+        one_pair = len(rows) in (0, 2)
+        require(one_pair, f"one number that you draw moves the rows {rows}; a secret is for two.")
+        pairs, k = pairs | {rows}, k + 1
+        if n == 2 and rows:
+            break
+    missing = [pair for pair in itertools.combinations(range(n), 2) if pair not in pairs]
+    require(
+        not missing,
+        f"rows {missing[0] if missing else ()} share no secret: whoever learns the secrets of the "
+        f"others unmasks them. {n} rows have {n * (n - 1) // 2} pairs, and each draws a secret "
+        "from the rng.",
+    )
+
+
+class Changed(np.random.Generator):
+    """The generator of seed 7, but for the k-th of the numbers that it gives."""
+
+    def __init__(self, k):
+        super().__init__(np.random.PCG64(7))
+        self.k, self.drawn = k, 0
+
+    def __deepcopy__(self, memo):  # whoever hands it on as a copy still sees what was drawn
+        return self
+
+    def _changed(self, numbers, change):
+        numbers, place = np.array(numbers), self.k - self.drawn
+        self.drawn += numbers.size
+        if 0 <= place < numbers.size:
+            numbers.flat[place] = change(numbers.flat[place])
+        return numbers if numbers.ndim else numbers[()]
+
+    def integers(self, *args, **kwargs):
+        return self._changed(super().integers(*args, **kwargs), lambda number: number ^ 1)
+
+    def choice(self, *args, **kwargs):
+        return self._changed(super().choice(*args, **kwargs), lambda number: number ^ 1)
+
+    def bytes(self, length):
+        numbers = np.frombuffer(super().bytes(length), np.uint8)
+        return self._changed(numbers, lambda number: number ^ 1).tobytes()
+
+    def random(self, *args, **kwargs):
+        return self._changed(super().random(*args, **kwargs), lambda number: 1 - number)
 
 
 def _whole(value, shape):
@@ -73,7 +134,8 @@ def _whole(value, shape):
 @exercise("Exercise 16.3 b", "equation (16.1), and the example with two defences below it.")
 def least_worst_regret(answer):
     """`answer(table)` is the row of smallest worst regret; larger scores are better."""
-    for table in np.array(TELLING, float).swapaxes(1, 2):
+    shapes = [[[86, 20, 85], [80, 79, 78], [84, 75, 70], [70, 81, 60]], [[3, -5], [-1, -2]]]
+    for table in [*np.array(TELLING, float).swapaxes(1, 2), *map(np.array, shapes)]:
         value = ask(answer, table, shape=None)
         try:
             place = operator.index(value)
@@ -81,7 +143,9 @@ def least_worst_regret(answer):
             raise NotYet(f"the place of a row, an integer, is wanted; got {value!r}.") from None
         require(0 <= place < len(table), f"there are rows 0 .. {len(table) - 1}; got {place}.")
         right, mistakes = choices(table)
-        off = f"of {table.tolist()} you take row {place}; row {right} is wanted."
+        worst = (table.max(axis=0) - table).max(axis=1)
+        off = f"the worst regrets of the rows are {worst.tolist()}: row {right} has the least, and "
+        off += f"you take row {place}."
         judge(place, right, mistakes, off)
 
 

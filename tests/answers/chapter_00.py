@@ -13,10 +13,30 @@ def middle_by_sorting(reports):
     return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
+def middle_by_crossing_out(reports):
+    left = list(reports)
+    while len(left) > 2:
+        left.remove(min(left))
+        left.remove(max(left))
+    return sum(left) / len(left)
+
+
+def middle_by_counting(reports):
+    low = min(x for x in reports if 2 * sum(y <= x for y in reports) >= len(reports))
+    high = max(x for x in reports if 2 * sum(y >= x for y in reports) >= len(reports))
+    return (low + high) / 2
+
+
+def median(reports):  # a name, not a library's
+    return middle_by_sorting(reports)
+
+
 RIGHT = [
     (checks.middle, middle_by_sorting),
-    (checks.middle, statistics.median),
-    (checks.middle, np.median),
+    (checks.middle, middle_by_crossing_out),
+    (checks.middle, middle_by_counting),
+    (checks.middle, lambda x: median(x)),
+    (checks.middle, lambda x: np.sort(x)[[(len(x) - 1) // 2, len(x) // 2]].mean()),
 ]
 
 
@@ -26,6 +46,22 @@ def steal_last(reports):
 
 
 WRONG = [
+    (checks.middle, np.median, "median is ready-made"),
+    (checks.middle, lambda x: np.median(x), "median is ready-made"),
+    (checks.middle, statistics.median, "median is ready-made"),
+    (checks.middle, lambda x: np.quantile(x, 0.5), "quantile is ready-made"),
+    (checks.middle, lambda x: None, "returns None: it must end with `return`"),
+    (checks.middle, lambda x: sorted(x)[len(x) // 2 - 1 + len(x) % 2], "two reports stand"),
+    (
+        checks.middle,
+        lambda x: (sorted(x) * 2)[len(x) // 2 + 1],
+        r"wanted; yours is .*\n.*reports = ",
+    ),
+    (
+        checks.middle,
+        lambda x: middle_by_sorting(x) if len(x) % 2 == 0 else sorted(x)[len(x) // 2 - 1],
+        "places count from 0",
+    ),
     (checks.middle, np.mean, "that is the mean"),
     (checks.middle, lambda x: sorted(x)[len(x) // 2], "two reports stand in the middle"),
     (checks.middle, lambda x: sorted(x)[(len(x) - 1) // 2], "two reports stand in the middle"),

@@ -51,6 +51,10 @@ def survived_upward(rule, n):
     return n
 
 
+def survived_downward(rule, n):
+    return survived_upward(lambda rows: -rule(-rows), n)
+
+
 WRONG = [
     (checks.steer_together, lambda h, t, f: steer_equal(h, t, f)[0], r"f?.*shape \(3,\)"),
     (
@@ -69,6 +73,7 @@ WRONG = [
     (checks.liars_survived, lambda rule, n: n // 2, "you found 5"),
     (checks.liars_survived, lambda rule, n: 0, "survives 4; you found 0"),
     (checks.liars_survived, survived_upward, "down as well as up"),
+    (checks.liars_survived, survived_downward, "down as well as up"),
     (
         checks.liars_survived,
         lambda rule, n: float(survived(rule, n)),

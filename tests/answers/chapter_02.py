@@ -50,6 +50,12 @@ def trimmed_by_crossing_out(reports, f):
     return sum(left) / len(left)
 
 
+def refusing_too_much(reports, f):
+    if f and len(reports) - np.isfinite(reports).sum() >= f:
+        raise ValueError("too many")
+    return trimmed(reports, f)
+
+
 def spoiling(reports, f):
     value = trimmed(reports, f)
     if not np.isfinite(reports[0]):
@@ -70,23 +76,34 @@ WRONG = [
     (influence, lambda r, h, y: [np.nan] * 3, "finite number is wanted; yours holds nan"),
     (influence, lambda r, h, y: [r(np.array([[*h, v]]).T).item() for v in y], "is the answer with"),
     (influence, lambda r, h, y: -np.array(influence_by_loop(r, h, y)), "the other way"),
-    (influence, lambda r, h, y: 5 * np.array(influence_by_loop(r, h, y)), "5 times the move"),
-    (influence, lambda r, h, y: 4 * np.array(influence_by_loop(r, h, y)), "4 times the move"),
+    (influence, lambda r, h, y: (len(h) + 1) * np.array(influence_by_loop(r, h, y)), "n times"),
+    (influence, lambda r, h, y: len(h) * np.array(influence_by_loop(r, h, y)), "n - 1 times"),
     (influence, replacing, "took the place of an honest one"),
     (influence, growing, "changed what it was given"),
-    (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median of"),
-    (careful, lambda r, f: None, "One number is wanted|for .* and f = 2"),
-    (careful, lambda r, f: "2", r"for .* and f = 2"),
+    (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median moves by"),
+    (careful, lambda r, f: None, "returns None"),
+    (careful, lambda r, f: "2", r"2.2 is wanted; yours is 2.\n.*f = 2"),
     (careful, lambda r, f: np.mean(r[f : len(r) - f]), "sort the reports"),
     (careful, lambda r, f: np.mean(sorted(r)[: len(r) - f]), "not only the top"),
     (careful, lambda r, f: np.mean(sorted(r)[f:]), "not only the bottom"),
-    (careful, lambda r, f: trimmed(r, f // 2), "one at each end"),
+    (careful, lambda r, f: trimmed(r, f // 2), "took half of them"),
     (careful, lambda r, f: trimmed(r, max(f, 1)), "f = 0 is the mean"),
     (careful, lambda r, f: np.nan if np.isnan(r).any() else trimmed(r, f), "came through"),
     (careful, lambda r, f: trimmed(r, f, bad=lambda x: x == x), "sorts inf to an end"),
     (careful, lambda r, f: np.mean(np.sort(r)[f : len(r) - f]), "sorts nan to an end"),
     (careful, lambda r, f: trimmed(r, f, lower=0), "lower f by as many"),
     (careful, lambda r, f: trimmed(r, f, refuse=False), "raise a ValueError"),
-    (careful, lambda r, f: trimmed(r, f) + (not np.isfinite(r[0])), "with .* and f = 3"),
+    (
+        careful,
+        lambda r, f: trimmed(r, f) + (not np.isfinite(r[0])),
+        r"2.2 is wanted; yours is 3.2.\n.*reports = \[nan.*f = 3",
+    ),
+    (
+        careful,
+        lambda r, f: trimmed(r, f) if np.isfinite(r).sum() + f > len(r) else [][0],
+        "IndexError",
+    ),
+    (careful, refusing_too_much, r"k = 2 broken reports are not more than f = 2"),
+    (careful, lambda r, f: trimmed(r, f) if f else np.nanmean(r), "k = 1 .* more than f = 0"),
     (careful, spoiling, "changed what it was given"),
 ]

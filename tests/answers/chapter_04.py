@@ -40,9 +40,7 @@ def trim_zeroed(rows, f):
 
 
 def trim_negative(rows, f):
-    with np.errstate(invalid="ignore"):
-        kept = np.sort(rows, axis=0)[f:-f]
-        return kept.sum(axis=0) / np.float64(len(kept))
+    return np.sort(rows, axis=0)[f:-f].mean(axis=0)
 
 
 def sliced(start, stop):
@@ -93,6 +91,13 @@ RIGHT = [
 ]
 
 WRONG = [
+    (checks.trim, lambda x, f: trim_mean(x, f / len(x)), r"15 / 44 \* 44 is 14.99"),
+    (checks.count_from_share, lambda share, n: min(n // 2, count_by_search(share, n)), "round up"),
+    (
+        checks.count_from_share,
+        lambda share, n: count_by_search(share, n) + 5 * (n == 77),
+        r"0 of 77 firms became 5. Compare.*\n.*share = 0.0, n = 77",
+    ),
     (checks.trim, trim_by_sum, r"lie of 1e\+20 should give 1: slice"),
     (checks.trim, trim_in_place, "changed what it was given"),
     (checks.trim, trim_firms, "dropped whole firms"),
@@ -106,16 +111,24 @@ WRONG = [
     (checks.trim, lambda x, f: np.median(x, axis=0), "the columns should give"),
     (checks.trim, lambda x, f: x.mean(), "One number for each"),
     (checks.trim, lambda x, f: x.mean(axis=1), r"shape \(7,\), not \(3,\)"),
-    (checks.trim, lambda x, f: np.full(x.shape[1], np.nan), "not a number"),
+    (checks.trim, lambda x, f: np.full(x.shape[1], np.nan), "holds nan"),
     (checks.count_from_share, lambda share, n: int(share * n), "round up, not down"),
     (checks.count_from_share, lambda share, n: round(share * n), "round up, not down"),
-    (checks.count_from_share, lambda share, n: math.ceil(share * n), "that up adds a firm"),
+    (
+        checks.count_from_share,
+        lambda share, n: math.ceil(share * n),
+        r"7 / 25 \* 25 is 7.0+1 here, and rounding that up adds one",
+    ),
     (checks.count_from_share, lambda share, n: np.ceil(share * n), "whole number is wanted; got"),
-    (checks.count_from_share, lambda share, n: int(share * n) + 1, "0.0 of 8 firms needs 0"),
+    (
+        checks.count_from_share,
+        lambda share, n: int(share * n) + 1,
+        "you found 1, and 0 firms of 8 are enough",
+    ),
     (
         checks.count_from_share,
         lambda share, n: math.ceil(share * n - 0.01) - (n == 200 and share == 0.3),
-        "lost in rounding",
+        "60 of 200 firms became 59. Compare",
     ),
     (checks.count_from_share, lambda share, n: True, "whole number is wanted; got True"),
     (checks.worst_table, lambda n, f, b: blocks(n, f, b), "two lists"),

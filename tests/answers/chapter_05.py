@@ -44,6 +44,16 @@ def balanced(rows, z, allowed=lambda stand: stand, tol=1e-6):
     return bool(np.linalg.norm(pull) <= allowed((~apart).sum()) + tol)
 
 
+def balanced_by_loop(rows, z):
+    pull, here = np.zeros(len(z)), 0
+    for row in rows:
+        if tuple(row) == tuple(z):
+            here += 1
+        else:
+            pull = pull + (row - z) / sum((row - z) ** 2) ** 0.5
+    return sum(pull**2) ** 0.5 <= here + 1e-6
+
+
 def nearest_by_library(rows, z):
     return np.allclose(geometric_median(rows), z, atol=1e-4)
 
@@ -81,7 +91,7 @@ RIGHT = [
     (checks.weiszfeld_step, step_from_z),
     (checks.weiszfeld_step, weighted()),
     (checks.is_geometric_median, balanced),
-    (checks.is_geometric_median, nearest_by_library),
+    (checks.is_geometric_median, balanced_by_loop),
     (checks.is_geometric_median, lambda rows, z: np.bool_(balanced(rows, z))),
     (checks.median_of_means, groups_by_loop),
     (checks.median_of_means, groups_by_library),
@@ -109,6 +119,12 @@ WRONG = [
     ),
     (checks.weiszfeld_step, lambda rows, z: rows, r"shape \(4, 2\), not \(2,\)"),
     (checks.weiszfeld_step, lambda rows, z: rows @ rows, "stopped with ValueError"),
+    (checks.is_geometric_median, nearest_by_library, "not at how near a computed median is"),
+    (
+        checks.is_geometric_median,
+        lambda rows, z: bool(np.allclose(geometric_median(rows), z, rtol=0, atol=1e-8)),
+        "One computed median is not all of them",
+    ),
     (checks.is_geometric_median, lambda rows, z: 1, "True or False; got 1"),
     (checks.is_geometric_median, lambda rows, z: False, "four strings cancel"),
     (checks.is_geometric_median, lambda rows, z: True, "add up to zero"),
@@ -152,7 +168,7 @@ WRONG = [
     (
         checks.median_of_means,
         lambda x, k: np.median(x.reshape(-1, k).mean(axis=1)),
-        "groups of 3, not 3 groups",
+        "groups of k, not k groups",
     ),
     (
         checks.median_of_means,

@@ -63,6 +63,28 @@ def spoiled(x, f):
     return value
 
 
+def wrong_at_the_end(x, f):
+    value = mix_by_sorting(x, f)
+    value[0] += 1e-12
+    value[-1] += 1
+    return value
+
+
+def mix_by_products(x, f):
+    gram = x @ x.T
+    apart = np.diagonal(gram)[:, None] + np.diagonal(gram) - 2 * gram
+    return x[np.argsort(apart, axis=1)[:, : len(x) - f]].mean(axis=1)
+
+
+def without_the_center(x, center, radius):
+    pull, length = pulled(x, center, radius)
+    apart = length[:, 0] > 0
+    if not apart.any():
+        return center
+    pull, length = pull[apart], length[apart]
+    return center + (pull * np.minimum(1, radius / length)).mean(axis=0)
+
+
 def pulled(x, center, radius):
     pull = x - center
     return pull, np.linalg.norm(pull, axis=1, keepdims=True)
@@ -111,7 +133,13 @@ WRONG = [
     (checks.mix, lambda x, f: nearest(x, 0, max(f, 1)), "the f nearest"),
     (checks.mix, lambda x, f: nearest(x, f, len(x)), "the farthest rows"),
     (checks.mix, lambda x, f: x.copy(), "as they were"),
-    (checks.mix, lambda x, f: mix_by_sorting(x, f) + 0.1, r"is wanted at place \(0, 0\)"),
+    (
+        checks.mix,
+        lambda x, f: mix_by_sorting(x, f) + 0.1,
+        r"row 0 is the mean of rows \[0, 2, 3, 4\], \[1.7.*; yours \[1.8",
+    ),
+    (checks.mix, wrong_at_the_end, r"row 5 is the mean of rows"),
+    (checks.mix, mix_by_products, r"row . is the mean of rows .*10000000"),
     (checks.mix, spoiled, "changed what it was given"),
     (checks.clip_around, lambda x, v, r: [][0], "stopped with IndexError"),
     (checks.clip_around, lambda x, v, r: x, r"a center has 3 numbers"),
@@ -133,6 +161,7 @@ WRONG = [
     (checks.clip_around, dropped, "shortened, not dropped"),
     (checks.clip_around, lambda x, v, r: x.mean(axis=0), "nothing was clipped"),
     (checks.clip_around, careless_on_the_center, "has length 0"),
+    (checks.clip_around, without_the_center, "left out the rows on the center"),
     (checks.clip_around, moved_center, "changed what it was given"),
     (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) + 1, "is wanted at place 0"),
     (

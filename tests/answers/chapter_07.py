@@ -99,10 +99,22 @@ def signs(x):
     return mean - away.max() * np.sign(mean) / np.sqrt(x.shape[1])
 
 
+def variances(x):
+    mean, p, _, away = parts(x)
+    return mean - away.max() * p**2 / np.linalg.norm(p**2)
+
+
+def toward_zero(x):
+    mean, *_, away = parts(x)
+    return mean - away.max() * mean / np.linalg.norm(mean)
+
+
 WRONG = [
+    (checks.unseen_shift, lambda n, f: ndtri(n - f), "ndtri takes a share between 0 and 1"),
+    (checks.unseen_shift, lambda n, f: ndtri((n - f - (n + 1) // 2 + f) / (n - f)), "even n"),
     (checks.unseen_shift, lambda n, f: [0.1, 0.2], "One number, please"),
     (checks.unseen_shift, lambda n, f: "much", "One number, please"),
-    (checks.unseen_shift, lambda n, f: np.nan, "finite number is wanted; yours holds nan"),
+    (checks.unseen_shift, lambda n, f: np.nan, "ndtri takes a share between 0 and 1"),
     (checks.unseen_shift, lambda n, f: max(shift_by_quantile(n, f), 0), "off at zero"),
     (checks.unseen_shift, lambda n, f: ndtr(1 - votes(n, f)[1] / (n - f)), "not its inverse"),
     (checks.unseen_shift, lambda n, f: 1 - votes(n, f)[1] / (n - f), "share of honest firms"),
@@ -113,7 +125,7 @@ WRONG = [
     (
         checks.unseen_shift,
         lambda n, f: shift_by_quantile(n, f) + 0.01,
-        "0.180012 is wanted; yours is 0.190012",
+        r"the share is 8 of 14, and its quantile 0.180012; yours is 0.190012.\n.*n = 17, f = 3",
     ),
     (checks.min_sum_row, lambda x: x[99], "stopped with IndexError"),
     (checks.min_sum_row, lambda x: x, r"shape \(6, 4\), not \(4,\)"),
@@ -129,7 +141,14 @@ WRONG = [
     (checks.min_sum_row, lambda x: x.mean(0) - x.std(0), "gamma is still to find"),
     (checks.min_sum_row, lambda x: x.mean(0) - x.std(0, ddof=1), "gamma is still to find"),
     (checks.min_sum_row, lambda x: x.mean(0), "the average itself"),
-    (checks.min_sum_row, signs, "not on the line"),
+    (checks.min_sum_row, signs, "not the same number for all"),
+    (checks.min_sum_row, variances, "not minus the variance"),
+    (checks.min_sum_row, at(lambda away: away.max() * len(away) ** 0.5), "the h cancels"),
+    (
+        checks.min_sum_row,
+        toward_zero,
+        r"not on the line[^$]*step from the mean is \[[^$]*honest = \[\[",
+    ),
     (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
     (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
 ]

@@ -139,13 +139,18 @@ RIGHT = [
 ]
 
 WRONG = [
+    (
+        checks.descend,
+        lambda r, a, x, e, k: path_by_loop(r, a, x, e, max(k, 1)),
+        r"1 models of 2 numbers[^$]*rounds = 0",
+    ),
     (checks.descend, lambda *a: path_by_loop(*a)[1:], "model of round 0"),
     (checks.descend, lambda *a: path_by_loop(*a)[-1], "models of 1 numbers"),
     (checks.descend, lambda *a: path_by_loop(*a)[:-1] * np.nan, "models of 1 numbers"),
     (
         checks.descend,
         lambda *a: path_by_loop(*a) * np.nan,
-        "with 4 rounds: a finite number is wanted",
+        r"a finite number is wanted[^$]*rounds = 4",
     ),
     (checks.descend, lambda r, a, x, e, k: np.tile(x, (k + 1, 1)), "nothing moves"),
     (checks.descend, path_in_place, "in place"),
@@ -162,7 +167,7 @@ WRONG = [
     (
         checks.descend,
         loop_with(lambda r, a, x, e, k: (r, a, x, e / 2, k)),
-        r"is wanted at place \(1, 0\)",
+        r"is wanted at place \(4, 0\)",
     ),
     (checks.ball_radius, lambda honest, kappa, mu: honest, "One number, please"),
     (checks.ball_radius, lambda honest, kappa, mu: "far", "returned 'far'"),

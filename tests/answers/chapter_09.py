@@ -21,7 +21,20 @@ def needed_by_search(p, points):
     return np.int64(high)
 
 
+def needed_by_quotient(p, points):
+    return math.ceil(p * (1 - p) / (points / 196) ** 2)
+
+
+def needed_in_hundredths(p, points):
+    return int(np.ceil((1.96 * np.sqrt(p * (1 - p)) / (points / 100)) ** 2))
+
+
 NEEDED_WRONG = [
+    (lambda p, points: round(p * (1 - p) * (196 / points) ** 2), "8067 is too small"),
+    (
+        lambda p, points: math.floor(p * (1 - p) * (196 / points) ** 2 + 1e-9) + 1,
+        "whole it is enough",
+    ),
     (lambda p, points: p * (1 - p) * (1.96 / points) ** 2, "hundredths"),
     (lambda p, points: math.sqrt(p * (1 - p)) * 196 / points, "square root"),
     (lambda p, points: p * (1 - p) * 1.96 * (100 / points) ** 2, "1.96 has to be squared"),
@@ -30,9 +43,9 @@ NEEDED_WRONG = [
     (lambda p, points: int(p * (1 - p) * (196 / points) ** 2), "Round up"),
     (lambda p, points: p * (1 - p) * (196 / points) ** 2, "whole number"),
     (lambda p, points: needed_by_formula(p, points) + 1, "would do"),
-    (lambda p, points: math.nan, "too small"),
+    (lambda p, points: math.nan, "yours holds nan"),
     (lambda p, points: [1, 2], "(?i)one number"),
-    (lambda p, points: None, "one number|too small"),
+    (lambda p, points: None, "returns None"),
 ]
 
 
@@ -74,7 +87,23 @@ def before(row, test):
     return np.bincount(row[:-test]).argmax()
 
 
+def first_met(row, test):
+    return Counter(row[:-test].tolist()).most_common(1)[0][0]
+
+
+def largest(row, test):
+    return 2 - np.bincount(row[:-test], minlength=3)[::-1].argmax()
+
+
+def last_met(row, test):
+    return Counter(row[:-test][::-1].tolist()).most_common(1)[0][0]
+
+
 LUCKY_WRONG = [
+    *(
+        (over(side_by_side, learn), "the smallest is named")
+        for learn in (first_met, largest, last_met)
+    ),
     (over(side_by_side, lambda row, test: np.bincount(row[-test:]).argmax()), "learned before"),
     (over(side_by_side, lambda row, test: np.bincount(row).argmax()), "learned before"),
     (over(side_by_side, lambda row, test: 1), "need not be Flat"),
@@ -97,6 +126,8 @@ LUCKY_WRONG = [
 RIGHT = [
     (checks.candles_needed, needed_by_formula),
     (checks.candles_needed, needed_by_search),
+    (checks.candles_needed, needed_by_quotient),
+    (checks.candles_needed, needed_in_hundredths),
     (checks.lucky_share, lucky_by_loop),
     (checks.lucky_share, lucky_by_arrays),
     (checks.lucky_share, over(side_by_side, before)),

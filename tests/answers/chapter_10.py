@@ -18,6 +18,10 @@ def labels_by_array(close, threshold):
     return np.where(change > threshold, 2, np.where(change < -threshold, 0, 1))
 
 
+def labels_of(change, threshold):
+    return np.sign(change) * (abs(change) > threshold) + 1
+
+
 def shadow(o, h, low, c):
     span = h - low
     return np.where(span > 0, (h - np.maximum(o, c)) / np.where(span > 0, span, 1), 0)
@@ -36,11 +40,19 @@ WRONG = [
     (checks.next_labels, lambda c, t: [1, *labels_by_loop(c, t)][:-1], "describe the bar itself"),
     (checks.next_labels, lambda c, t: labels_by_loop(c, t)[::-1], "reverse order"),
     (checks.next_labels, lambda c, t: [2 - k for k in labels_by_loop(c, t)], "changed places"),
-    (checks.next_labels, lambda c, t: labels_by_loop(c, 0.02), "for closes"),
+    (
+        checks.next_labels,
+        lambda c, t: labels_by_loop(c, 0.02),
+        r"\[2, 1, 0, 1, 0\] is wanted; yours[^$]*close = ",
+    ),
+    (checks.next_labels, lambda c, t: labels_of(np.diff(c), t), "a difference of prices"),
+    (checks.next_labels, lambda c, t: labels_of(1 - c[:-1] / c[1:], t), "the close before it"),
+    (checks.next_labels, lambda c, t: labels_of(np.diff(np.log(c)), t), "that is the logarithm"),
+    (checks.next_labels, lambda c, t: 2 * (c[1:] > c[:-1]), "no Flat in your labels"),
     (
         checks.next_labels,
         lambda c, t: labels_by_loop(c[:-1], t) + [2 * (c[-1] > c[-2])],
-        "the threshold is Flat",
+        r"\[1, 1\] is wanted; yours \[1.0, 0.0\][^$]*threshold = 0.25",
     ),
     (
         checks.next_labels,
@@ -57,5 +69,18 @@ WRONG = [
         lambda o, h, low, c: np.where(h > low, shadow(o, h, low, c), 1.0),
         "has no shadow",
     ),
-    (checks.upper_shadow, lambda o, h, low, c: (h - np.maximum(o, c)) / 4 * (h > low), "doubling"),
+    (
+        checks.upper_shadow,
+        lambda o, h, low, c: (h - np.maximum(o, c)) / 4 * (h > low),
+        "at place 4",
+    ),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, c) * (o != c), "open = close"),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(-o, -low, -h, -c), "the lower shadow"),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, o), "starts at its close"),
+    (checks.upper_shadow, lambda o, h, low, c: h - np.maximum(o, c), "divide by high - low"),
+    (
+        checks.upper_shadow,
+        lambda o, h, low, c: (h - low - abs(o - c)) / np.where(h > low, h - low, 1),
+        "both shadows",
+    ),
 ]

@@ -83,6 +83,12 @@ def read_raw(*told):
     return layer[:-1, np.abs(layer[-1]).argmax()]
 
 
+def read_largest(*told):
+    layer = slopes(*told)
+    j = layer[-1].argmax()
+    return layer[:-1, j] / layer[-1, j]
+
+
 def read_transposed(theta, after, rate, p, hidden):
     layer = ((theta - after) / rate)[: (p + 1) * hidden].reshape(hidden, p + 1)
     j = np.abs(layer[:, -1]).argmax()
@@ -136,11 +142,12 @@ WRONG = [
     ),
     (checks.capped_weights, capped_in_place, "changed what it was given"),
     (checks.capped_weights, lambda c: 2 * capped(c), "add up to 2"),
-    (checks.capped_weights, lambda c: shares(np.minimum(c, c.min() + 1)), "is wanted at place 0"),
+    (checks.capped_weights, lambda c: shares(np.minimum(c, c.min() + 1)), "is wanted at place 1"),
     (checks.capped_weights, lambda c: c * np.nan, "finite number is wanted; yours holds nan"),
     (checks.capped_weights, lambda c: 1.0, "One weight a client"),
     (checks.read_candle, read_first_unit, "divided by zero"),
     (checks.read_candle, read_all_units, "divided by zero"),
+    (checks.read_candle, read_largest, "largest in size; all of them may be negative"),
     (checks.read_candle, lambda *told: -read(*told), "wrong sign"),
     (checks.read_candle, lambda *told: 1 / read(*told), "turn the quotient round"),
     (checks.read_candle, read_raw, "divide by the bias gradient"),

@@ -55,6 +55,12 @@ def fall_in_place(profit):
     return fall_below(np.maximum(np.maximum.accumulate(profit), 0), profit)
 
 
+def fall_by_share(profit):
+    total = account(profit)
+    high = np.maximum.accumulate(total)
+    return max((h - a) / h for h, a in zip(high, total, strict=True) if h > 0) if any(high) else 0
+
+
 RIGHT = [
     (checks.kept_share, kept()),
     (checks.kept_share, kept_by_rule),
@@ -65,7 +71,7 @@ RIGHT = [
 
 WRONG = [
     (checks.kept_share, lambda n, f, k: k / n, "that is the mean"),
-    (checks.kept_share, kept(least=-9), "and 0 is left"),
+    (checks.kept_share, kept(least=-9), "0 is left, not less"),
     (checks.kept_share, kept(most=9), "their mean is 1"),
     (checks.kept_share, kept(over=lambda n, f: n), "divided by n: only"),
     (checks.kept_share, kept(over=lambda n, f: n - f), "divided by n - f"),
@@ -88,6 +94,13 @@ WRONG = [
         "look at all bars",
     ),
     (checks.largest_fall, lambda p: -account(p).min(), "from the last high"),
+    (checks.largest_fall, lambda p: fall_by_loop(-p), "the largest rise"),
+    (checks.largest_fall, fall_by_share, "not as a share of the high"),
+    (
+        checks.largest_fall,
+        lambda p: fall_by_loop(p) + 1,
+        r"falls from 2 to -2, by 4; yours 5.\n.*profit = \[2.0, -1.0",
+    ),
     (checks.largest_fall, fall_in_place, "changed what it was given"),
     (checks.largest_fall, lambda p: np.nan, "finite number is wanted; yours holds nan"),
     (checks.largest_fall, lambda p: p, "One number"),

@@ -69,9 +69,17 @@ def sorts_in_place(attacked, clean):
     return area_by_pairs(attacked, clean)
 
 
+def by_powers(x, T, p):
+    def likelihood(share):
+        return np.float64(share) ** x * np.float64(1 - share) ** (T - x)
+
+    return 2 * np.log(likelihood(x / T) / likelihood(p))
+
+
 WRONG = [
-    (checks.coverage_ratio, naive, "x = 0 of T = 250.*leave the term with 0 ln 0 out"),
-    (checks.coverage_ratio, python_logs, "x = 0 of T = 250.*leave the term"),
+    (checks.coverage_ratio, by_powers, r"take logs first.*\n.*x = 900, T = 1000"),
+    (checks.coverage_ratio, naive, r"leave the term with 0 ln 0 out.\n.*x = 0, T = 250"),
+    (checks.coverage_ratio, python_logs, r"leave the term.*\n.*x = 0, T = 250"),
     (checks.coverage_ratio, lambda x, T, p: ratio(x, T, p) / 2, "the 2 in front"),
     (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p), "the sign is turned: the ratio"),
     (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p) / 2, "turned and the 2 is missing"),
@@ -87,7 +95,7 @@ WRONG = [
         lambda x, T, p: (x - T * p) ** 2 / (T * p * (1 - p)),
         "the ratio has logarithms",
     ),
-    (checks.coverage_ratio, lambda x, T, p: 7.5, "is not 7.5"),
+    (checks.coverage_ratio, lambda x, T, p: 7.5, "the ratio is 0.108435, not 7.5"),
     (checks.coverage_ratio, lambda x, T, p: np.nan, "no finite number"),
     (checks.coverage_ratio, lambda x, T, p: "much", "One number"),
     (
@@ -111,7 +119,7 @@ WRONG = [
     (checks.resting_share, lambda q, n, f, b: 0.3, "is wanted; yours is 0.3"),
     (checks.resting_share, lambda q, n, f, b: np.nan, "finite number is wanted; yours holds nan"),
     (checks.resting_share, lambda q, n, f, b: q / (f - f), "stopped with ZeroDivisionError"),
-    (checks.resting_share, lambda q, n, f, b: None, "finite number is wanted; yours holds nan"),
+    (checks.resting_share, lambda q, n, f, b: None, "returns None"),
     (checks.area, lambda a, c: area_by_pairs(c, a), "exchanged"),
     (checks.area, lambda a, c: np.mean(a[:, None] > c), "ties are missing"),
     (checks.area, lambda a, c: np.mean(a[:, None] >= c), "one half, not one"),

@@ -23,6 +23,37 @@ def network_by_where(x, pairs):
     return rows
 
 
+def network_by_reading(x, pairs):
+    rows = dict(enumerate(x))
+    for i, j in pairs:
+        pair = np.stack([rows[i], rows[j]])
+        rows[i], rows[j] = pair.min(axis=0), pair.max(axis=0)
+    return [rows[i] for i in range(len(x))]
+
+
+def network_by_comprehension(x, pairs):
+    rows = x.copy()
+    for i, j in pairs:
+        rows[i], rows[j] = zip(*[(min(a, b), max(a, b)) for a, b in rows[[i, j]].T])
+    return rows
+
+
+def network_by_sort(x, pairs):
+    rows = x.copy()
+    for i, j in pairs:
+        rows[[i, j]] = np.sort(rows[[i, j]], axis=0)
+    return rows
+
+
+def network_by_sort_in_place(x, pairs):
+    rows = x.copy()
+    for i, j in pairs:
+        pair = rows[[i, j]]
+        pair.sort(axis=0)
+        rows[[i, j]] = pair
+    return rows
+
+
 def network_by_loop(x, pairs):
     table = x.tolist()
     for i, j in pairs:
@@ -45,6 +76,21 @@ def distances_by_subtraction(blocks):
     return total
 
 
+def distances_one_pair_at_a_time(blocks):
+    total = None
+    for block in blocks:
+        n = len(block)
+        total = np.zeros((n, n)) if total is None else total
+        for i in range(n):
+            for j in range(n):
+                total[i, j] += np.sum((block[i].astype(float) - block[j]) ** 2)
+    return total
+
+
+def distances_of_list(blocks):
+    return distances_by_gram([block.astype(float) for block in blocks])
+
+
 def distances_of_all(blocks):
     rows = np.concatenate(list(blocks), axis=1).astype(float)
     return [[((a - b) ** 2).sum() for b in rows] for a in rows]
@@ -53,10 +99,10 @@ def distances_of_all(blocks):
 RIGHT = [
     (checks.run_network, network_by_minimum),
     (checks.run_network, network_by_where),
-    (checks.run_network, network_by_loop),
+    (checks.run_network, network_by_reading),
     (checks.distances_from_blocks, distances_by_gram),
     (checks.distances_from_blocks, distances_by_subtraction),
-    (checks.distances_from_blocks, distances_of_all),
+    (checks.distances_from_blocks, distances_one_pair_at_a_time),
 ]
 
 
@@ -144,7 +190,13 @@ def in_single(blocks):
 
 
 WRONG = [
-    (checks.run_network, lambda x, p: None, "returns nothing"),
+    (checks.run_network, network_by_loop, r"no loop over the columns: 6 .*, 60 "),
+    (checks.run_network, network_by_comprehension, "no loop over the columns"),
+    (checks.run_network, network_by_sort, "no sort: you called sort"),
+    (checks.run_network, network_by_sort_in_place, "no sort: you called sort"),
+    (checks.distances_from_blocks, distances_of_all, "keep all blocks until the last"),
+    (checks.distances_from_blocks, distances_of_list, "keep all blocks until the last"),
+    (checks.run_network, lambda x, p: None, "returns None"),
     (checks.run_network, lambda x, p: "rows", "four rows of six"),
     (checks.run_network, lambda x, p: x[0], r"shape \(6,\), not \(4, 6\)"),
     (checks.run_network, lambda x, p: np.full(x.shape, np.nan), "finite number is wanted"),

@@ -46,7 +46,29 @@ def choose_by_loop(table):
     return worst.index(min(worst))
 
 
+def mask_by_signs(rows, rng):
+    """A table of secrets of all ordered pairs, from floats."""
+    n, d = rows.shape
+    secrets = (rng.random((n, n, d)) * WHOLE).astype(np.int64)
+    return (rows + secrets.sum(axis=1) - secrets.sum(axis=0)) % WHOLE
+
+
+def mask_with(draw):
+    def run(rows, rng):
+        masked = rows.astype(np.uint32)
+        for i, j in itertools.combinations(range(len(rows)), 2):
+            secret = draw(rng, rows.shape[1]).astype(np.uint32)
+            masked[i] += secret
+            masked[j] -= secret
+        return masked
+
+    return run
+
+
 RIGHT = [
+    (checks.mask_rows, mask_by_signs),
+    (checks.mask_rows, mask_with(lambda rng, d: rng.choice(WHOLE, d))),
+    (checks.mask_rows, mask_with(lambda rng, d: np.frombuffer(rng.bytes(4 * d), np.uint32))),
     (checks.mask_rows, mask_by_pairs),
     (checks.mask_rows, mask_by_table),
     (checks.mask_rows, mask_in_plain_python),
@@ -115,11 +137,50 @@ def second(table):
     return np.argsort(regret(table).max(axis=1))[1]
 
 
+def a_chain(n):
+    return zip(range(n - 1), range(1, n), strict=True)
+
+
+def a_ring(n):
+    return a_chain(n) if n == 2 else [(i, (i + 1) % n) for i in range(n)]
+
+
+def a_star(n):
+    return [(0, i) for i in range(1, n)]
+
+
+def last_takes_the_rest(rows, rng):
+    mask = rng.integers(WHOLE, size=rows.shape)
+    mask[-1] = -mask[:-1].sum(axis=0)
+    return (rows + mask) % WHOLE
+
+
+def one_for_all(rows, rng):
+    """A number of one row is taken from all the others, in parts."""
+    n, secret = len(rows), rng.integers(WHOLE, size=rows.shape)
+    return (rows + (n - 1) * secret - (secret.sum(axis=0) - secret)) % WHOLE
+
+
 WRONG = [
+    *(
+        (checks.mask_rows, masked(full, pairs), r"rows \(., .\) share no secret.*draws a secret")
+        for pairs in (a_chain, a_ring, a_star)
+    ),
+    (checks.mask_rows, last_takes_the_rest, r"rows \(., .\) share no secret"),
+    (checks.mask_rows, one_for_all, r"moves the rows \(0, 1, 2, 3\); a secret is for two"),
+    (checks.mask_rows, masked(lambda rng, d: rng.integers(WHOLE // 2, size=d)), "too small"),
+    (checks.mask_rows, masked(lambda rng, d: 2 * rng.integers(WHOLE // 2, size=d)), "leaves bits"),
+    (checks.mask_rows, masked(lambda rng, d: rng.integers(-500, 500, size=d)), "too small"),
+    (checks.least_worst_regret, lambda t: choose_by_array(t) + 1, r"you take row .\.\n.*table = "),
+    (
+        checks.least_worst_regret,
+        lambda t: choose_by_array(np.resize(t, (7, 3))),
+        r"there are rows 0 .. 1; got 2[^$]*table = ",
+    ),
     (checks.mask_rows, lambda x, rng: [][0], "stopped with IndexError"),
-    (checks.mask_rows, lambda x, rng: None, r"yours has shape (None|\(\))"),
+    (checks.mask_rows, lambda x, rng: None, "returns None"),
     (checks.mask_rows, lambda x, rng: [[1], [1, 2]], r"yours has shape (None|\(\))"),
-    (checks.mask_rows, lambda x, rng: x[0], r"shape \(2, 50\) are wanted"),
+    (checks.mask_rows, lambda x, rng: x[0], r"shape \(2, 400\) are wanted"),
     (checks.mask_rows, lambda x, rng: np.full(x.shape, np.nan), "Floats lose digits"),
     (checks.mask_rows, lambda x, rng: x + rng.normal(size=x.shape), "masked rows are integers"),
     (checks.mask_rows, lambda x, rng: x + full(rng, 1) + WHOLE, "modulo 2.32"),
@@ -132,7 +193,11 @@ WRONG = [
     (checks.mask_rows, own_rng, "nothing else"),
     (checks.mask_rows, fixed_rng, "do not depend on the rng"),
     (checks.mask_rows, masked(lambda rng, d: rng.integers(1000, size=d)), "too small"),
-    (checks.mask_rows, masked(full, in_couples), "cancel among themselves"),
+    (
+        checks.mask_rows,
+        masked(full, in_couples),
+        r"rows \(0, 2\) share no secret.*4 rows have 6 pairs",
+    ),
     (checks.mask_rows, spoiled, "changed what it was given"),
     (checks.least_worst_regret, lambda t: np.nan, "an integer, is wanted; got nan"),
     (checks.least_worst_regret, lambda t: regret(t).max(axis=1), "an integer, is wanted"),
