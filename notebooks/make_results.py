@@ -1,19 +1,19 @@
-"""Make the results that the chapters show: `make table`, `make matrix`.
+"""Make the results that the chapters show: make table, matrix, candles.
 
     python -m notebooks.make_results table           the accuracy table
     python -m notebooks.make_results matrix          attack x rule x skew
-    python -m notebooks.make_results candles FOLDER  rows on real candles
+    python -m notebooks.make_results candles FOLDER  figures on real candles
     python -m notebooks.make_results reach           time of a large grid
 
 Each writes notebooks/results/ and prints Markdown. What was computed before is
 kept in a cache, so a run that was stopped goes on where it was; --fresh does
 without. FOLDER holds Bybit's five-minute candles as csv or csv.gz files named
 bybit_CATEGORY_SYMBOL_5m_..., with the columns ts_ms, open, high, low, close,
-volume. The figures on candles that are kept already are shown by `table`, too.
+volume. The figures on candles that are kept already are shown by `table`, too;
+they name each file they came from by its period and its SHA-256.
 """
 
 import argparse
-import hashlib
 import sys
 import tempfile
 import time
@@ -36,9 +36,14 @@ from byzlib.market import planted_signal_accuracy
 from byzlib.metrics import Interval
 from notebooks.train_on_candles import (
     CELL,
+    TASKS,
     candle_files,
+    digest,
+    folds,
+    models,
     on_candles,
     read_candles,
+    windows,
 )
 
 FOLDER = Path(__file__).parent / "results"
@@ -253,44 +258,97 @@ def matrix_text():
 
 
 def candles(folder, cache):
-    """Rules and sign flips on recorded five-minute candles."""
+    """Sign flips, plain models and short windows on recorded candles."""
     files = candle_files(folder)
     if not files:
         sys.exit(
             f"{folder} holds no file bybit_CATEGORY_SYMBOL_5m_*.csv or .csv.gz"
         )
+    about = (
+        f"Recorded candles of the exchange; not simulated. {CELL}\n"
+        "Made by: make candles FOLDER=..., from these files\n"
+        + "\n".join(map(_card, files))
+    )
     found = pd.concat(
         run_grid(on_candles, _candle_grid(path), 10, cache=cache)
         for path in files
     )
-    about = (
-        "Recorded candles of the exchange, symbol and period named; not "
-        f"simulated. {CELL}\nMade by: python -m notebooks.make_results "
-        "candles FOLDER"
-    )
     found = found.drop(columns=["path", "digest"])
     results.write(found, FOLDER / "candles.csv", about, metrics=KEPT[:3])
+    _keep("candle_models", about, _model_lines(files))
+    _keep("candle_windows", about, _window_lines(files))
     print(candles_text())
 
 
-def _candle_grid(path):
+def _card(path):
+    """What a file of candles is, in a line."""
+    name = " ".join(_named(path).values())
+    count, tests = len(read_candles(path)), folds(str(path))
+    rows = sum(len(y) for _, (_, y, _) in tests)
+    return (
+        f"{name}: {count} candles, {len(tests)} folds, {rows} test bars, "
+        f"sha256 of the csv {digest(path)}"
+    )
+
+
+def _named(path):
     exchange, category, symbol, *_ = path.name.split("_")
     days = read_candles(path).index.strftime("%Y-%m-%d")
     return {
         "source": f"{exchange.capitalize()} {category}",
         "symbol": symbol,
         "period": f"{days[0]} to {days[-1]}",
+    }
+
+
+def _candle_grid(path):
+    return _named(path) | {
         "scale": [0, 1, 10],
         "rule": RULES,
         "path": str(path),
-        "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "digest": digest(path),
     }
+
+
+def _model_lines(files):
+    """A line a file, task, model and metric, with its 95 % interval."""
+    for path in files:
+        for task in TASKS:
+            for model, scores in models(path, task).items():
+                for metric, (value, low, high) in scores.items():
+                    yield _named(path) | {
+                        "task": task,
+                        "model": model,
+                        "metric": metric,
+                        "value": value,
+                        "low": low,
+                        "high": high,
+                    }
+
+
+def _window_lines(files):
+    """A line a window of 200 rows."""
+    for path in files:
+        for flat, logistic, one_class in windows(path):
+            yield _named(path) | {
+                "flat": flat,
+                "logistic": logistic,
+                "one class": one_class,
+            }
+
+
+def _keep(name, about, lines):
+    head = "".join(f"# {line}\n" for line in about.splitlines())
+    table = pd.DataFrame(lines).to_csv(
+        index=False, float_format="%.2f", lineterminator="\n"
+    )
+    (FOLDER / f"{name}.csv").write_text(head + table, encoding="utf-8")
 
 
 def candles_text():
     """The rows on real candles as Markdown, from what is kept."""
     found = results.read(FOLDER / "candles.csv")
-    about = found.attrs["about"].replace("\n", " ")
+    about = "\n".join(f"- {x}" for x in found.attrs["about"].splitlines())
     parts = []
     for metric in ("accuracy", "balanced accuracy"):
         caption = (
@@ -342,7 +400,7 @@ def main(arguments=None):
     parser.add_argument("folder", nargs="?", help="for candles")
     parser.add_argument("--fresh", action="store_true", help="use no cache")
     asked = parser.parse_args(arguments)
-    if (asked.what == "candles") != (asked.folder is not None):
+    if (asked.what == "candles") != bool(asked.folder):
         parser.error("candles needs a FOLDER, and nothing else does")
     with tempfile.TemporaryDirectory() as nowhere:
         cache = nowhere if asked.fresh else CACHE

@@ -1,12 +1,13 @@
-"""Federated training on recorded candles: the cell behind the real rows of the
-accuracy table.
-"""
+"""Training on recorded candles: what stands behind the real rows of it."""
 
+import gzip
+import hashlib
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
 
 from byzlib import attacks
 from byzlib.experiments import rule_named
@@ -21,11 +22,22 @@ CELL = (
     "0.5; the server expects f = 3."
 )
 CLIENTS, LIARS = 10, 3
+# What a model is asked, and whether it sees the extended features.
+TASKS = {"direction": False, "volatility": True, "tercile": True}
+WINDOW, TEST = 200, 40
 
 
 def candle_files(folder):
     """Bybit's files of five-minute candles in a folder, by name."""
     return sorted(Path(folder).glob("bybit_*_*_5m_*.csv*"))
+
+
+def digest(path):
+    """The SHA-256 of the csv in a file, packed or not."""
+    text = path.read_bytes()
+    if path.suffix == ".gz":
+        text = gzip.decompress(text)
+    return hashlib.sha256(text).hexdigest()
 
 
 def on_candles(seeds, rule, scale, source, symbol, period, path, digest):
@@ -38,10 +50,10 @@ def on_candles(seeds, rule, scale, source, symbol, period, path, digest):
     served = rule_named(rule)
     lie = partial(attacks.sign_flip, scale=scale) if scale else None
     model, truth, guesses = SimpleModel(4, 16), [], []
-    for clients, (X, y) in _folds(path):
+    for past, (X, y, _) in folds(path):
         fl = ByzantineFL(
             model,
-            clients,
+            _desks(*past),
             served,
             LIARS,
             lie,
@@ -59,24 +71,167 @@ def on_candles(seeds, rule, scale, source, symbol, period, path, digest):
     }
 
 
-@lru_cache(maxsize=1)
-def _folds(path):
-    """[(clients, test rows)] of a file of candles."""
-    X, y, times = dataset(read_candles(path))
+@lru_cache(maxsize=4)
+def folds(path, task="direction", extended=False):
+    """[(past, future)] of a file of candles, each of them X, y, times."""
+    candles = read_candles(path)
+    times = dataset(candles)[2]
     month = times[-1] - times[0] < pd.Timedelta("75D")
     train, test = ("14D", "5D") if month else ("60D", "14D")
-    folds = []
+    found = []
     for fold in walk_forward(times, train, test, purge="10min"):
-        past, future = fold.train_mask(times), fold.test_mask(times)
-        X_past, X_future = standardize(X[past], X[future])
-        days = times[past].normalize()
-        desk = (days - days[0]) // pd.Timedelta("1D") % CLIENTS
-        clients = [
-            Client(X_past[desk == k], y[past][desk == k], f"desk {k}")
-            for k in range(CLIENTS)
-        ]
-        folds.append((clients, (X_future, y[future])))
-    return folds
+        X, y, rows = dataset(candles, extended=extended, task=task, fold=fold)
+        past, future = fold.train_mask(rows), fold.test_mask(rows)
+        A, B = standardize(X[past], X[future])
+        found.append(((A, y[past], rows[past]), (B, y[future], rows[future])))
+    return found
+
+
+def _desks(X, y, times):
+    """Ten clients, each with every tenth day."""
+    days = times.normalize()
+    desk = (days - days[0]) // pd.Timedelta("1D") % CLIENTS
+    return [
+        Client(X[desk == k], y[desk == k], f"desk {k}") for k in range(CLIENTS)
+    ]
+
+
+# --- models that nobody attacks, test day by test day -----------------------
+
+
+def models(path, task):
+    """What each model scores on the test days of all folds of a file.
+
+    Returns
+    -------
+    dict of model -> dict of metric -> (value, low, high), in per cent
+        Ends of 95 % intervals: the test days drawn anew, 2,000 times. "right
+        side": of the bars that moved, how many went where the larger of the
+        chances of Down and Up says. The network is ten of `CELL`, averaged.
+    """
+    counted = {"one class": [], "logistic": [], "network": []}
+    for (X, y, times), (X_new, y_new, times_new) in folds(
+        str(path), task, TASKS[task]
+    ):
+        k = 3 if task != "volatility" else 2
+        network = SimpleModel(X.shape[1], 16, k)
+        learning = ByzantineFL(
+            network,
+            _desks(X, y, times),
+            rule_named("mean"),
+            0,
+            learning_rate=0.5,
+            batch_size=200,
+        )
+        theta = learning.run(300, seeds=10).theta
+        common = np.bincount(y, minlength=k)
+        chances = {
+            "one class": np.tile(common / len(y), (1, len(y_new), 1)),
+            "logistic": logistic(X, y, k)(X_new)[None],
+            "network": network.predict_proba(theta, X_new),
+        }
+        for name, p in chances.items():
+            counted[name] += _by_day(p, y_new, times_new)
+    rng = np.random.default_rng(9)
+    days = len(counted["logistic"])
+    drawn = rng.multinomial(days, np.ones(days) / days, size=2000)
+    drawn = np.vstack([np.ones(days), drawn])
+    named = np.stack(counted["one class"])
+    return {
+        name: _measures(drawn, np.stack(table), named, task)
+        for name, table in counted.items()
+    }
+
+
+def _by_day(p, y, times):
+    """For each day, how often (class, answer) met, and side bets by outcome.
+
+    Classes in rows; the last column counts the bars whose side was right.
+    """
+    k = p.shape[-1]
+    says, up = p.argmax(axis=-1), p[..., -1] > p[..., 0]
+    found = []
+    for day in np.unique(times.normalize()):
+        of_day = np.asarray(times.normalize() == day)
+        table = np.zeros((k, k + 1))
+        for c in range(k):
+            mine = of_day & (y == c)
+            hits = [(says[:, mine] == j).sum() for j in range(k)]
+            side = (up[:, mine] == (c == k - 1)).sum()
+            table[c] = [*hits, side]
+        found.append(table / len(p))
+    return found
+
+
+def _measures(drawn, tables, named, task):
+    """Metrics in per cent of the sum over days, first row, and their ends."""
+    whole = np.einsum("bd,dij->bij", drawn, tables)
+    base = np.einsum("bd,dij->bij", drawn, named)
+    met, size = whole[..., :-1], whole[..., :-1].sum(axis=-1)
+    right = np.trace(met, axis1=1, axis2=2) / size.sum(axis=-1)
+    always = np.trace(base[..., :-1], axis1=1, axis2=2) / size.sum(axis=-1)
+    recalls = np.diagonal(met, axis1=1, axis2=2) / size
+    values = {
+        "accuracy": right,
+        "balanced accuracy": recalls.mean(axis=-1),
+        "above one class": right - always,
+    }
+    if task == "direction":
+        ends = [0, -1]
+        side = whole[:, ends, -1].sum(axis=-1) / size[:, ends].sum(axis=-1)
+        values["right side"] = side
+    return {
+        name: tuple(100 * np.r_[v[0], np.quantile(v[1:], [0.025, 0.975])])
+        for name, v in values.items()
+    }
+
+
+def logistic(X, y, k):
+    """Multinomial logistic regression; a function of new rows, their chances.
+
+    Least mean loss, with a ridge of 1e-4 on all weights.
+    """
+    one = np.column_stack([X, np.ones(len(X))])
+    goal = np.eye(k)[y]
+
+    def chances(w, rows):
+        score = rows @ w.reshape(-1, k)
+        p = np.exp(score - score.max(axis=1, keepdims=True))
+        return p / p.sum(axis=1, keepdims=True)
+
+    def loss(w):
+        p = chances(w, one)
+        slope = one.T @ (p - goal) / len(one) + 1e-4 * w.reshape(-1, k)
+        likely = np.log(np.maximum((p * goal).sum(axis=1), 1e-300))
+        return 5e-5 * w @ w - likely.mean(), slope.ravel()
+
+    start = np.zeros(one.shape[1] * k)
+    w = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return lambda rows: chances(w, np.column_stack([rows, np.ones(len(rows))]))
+
+
+# --- windows of a night and a morning ----------------------------------------
+
+
+def windows(path):
+    """Every window of 200 rows, side by side: learned on 160, tested on 40.
+
+    Returns
+    -------
+    list of (share of Flat, accuracy of a logistic regression, accuracy of the
+    commonest class of the 160), in per cent
+    """
+    X, y, _ = dataset(read_candles(path))
+    found = []
+    for start in range(0, len(y) - WINDOW + 1, WINDOW):
+        rows, labels = X[start : start + WINDOW], y[start : start + WINDOW]
+        past, future = labels[:-TEST], labels[-TEST:]
+        A, B = standardize(rows[:-TEST], rows[-TEST:])
+        learned = logistic(A, past, 3)(B).argmax(axis=1)
+        named = np.bincount(past).argmax()
+        scores = np.mean([labels == 1]), np.mean(learned == future)
+        found.append((*scores, np.mean(future == named)))
+    return [tuple(100 * np.array(row)) for row in found]
 
 
 def read_candles(path):

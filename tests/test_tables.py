@@ -1,6 +1,7 @@
 """Tables and files: made-up results whose verdicts are known; what the chapters show."""
 
 import functools
+import gzip
 import re
 
 import numpy as np
@@ -182,7 +183,7 @@ KEPT = {
 
 def test_kept_files_are_small_and_say_what_they_are():
     files = list(make_results.FOLDER.glob("*.csv"))
-    assert {path.stem for path in files} == set(KEPT)
+    assert {path.stem for path in files} == {*KEPT, "candle_models", "candle_windows"}
     assert sum(path.stat().st_size for path in files) < 1_000_000
     for name, results in KEPT.items():
         about = results.attrs["about"]
@@ -190,6 +191,19 @@ def test_kept_files_are_small_and_say_what_they_are():
         assert "Made by: " in about
         runs = results[results["metric"] == "accuracy"]
         assert runs.groupby(configuration_columns(results))["seed"].nunique().min() >= 10
+
+
+def test_figures_on_candles_name_their_files():
+    heads = []
+    for name in ("candles", "candle_models", "candle_windows"):
+        lines = (make_results.FOLDER / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        heads.append([line for line in lines if line.startswith("# Bybit ")])
+        table = pd.read_csv(make_results.FOLDER / f"{name}.csv", comment="#")
+        named = table[["source", "symbol", "period"]].drop_duplicates()
+        assert len(named) == len(heads[0]) == 7
+        assert all(f"# {' '.join(row)}: " in head for row, head in zip(named.values, heads[0]))
+    assert heads[0] == heads[1] == heads[2]
+    assert all(re.search(r"\d folds, \d+ test bars, .*[0-9a-f]{64}$", head) for head in heads[0])
 
 
 @pytest.mark.parametrize(
@@ -221,8 +235,35 @@ def test_a_file_of_candles_is_read_as_the_loader_reads(tmp_path):
     pd.testing.assert_frame_equal(
         read_back[same], sample[same].iloc[:-1], check_freq=False, check_index_type=False
     )
-    folds = train_on_candles._folds(str(path))
-    assert folds and all(len(clients) == train_on_candles.CLIENTS for clients, _ in folds)
+    folds = train_on_candles.folds(str(path))
+    assert folds and all(past[2][-1] < future[2][0] for past, future in folds)
+    assert {len(train_on_candles._desks(*past)) for past, _ in folds} == {10}
+    with gzip.open(f"{path}.gz", "wb") as packed:
+        packed.write(path.read_bytes())
+    assert train_on_candles.digest(path) == train_on_candles.digest(path.with_suffix(".csv.gz"))
+
+
+def test_models_on_candles_see_what_there_is_to_see():
+    """A class that follows from the features is found; without one, no model finds any."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((3000, 2))
+    learned = train_on_candles.logistic(X, (X[:, 0] > 0).astype(int), 2)
+    assert ((learned(X)[:, 1] > 0.5) == (X[:, 0] > 0)).mean() > 0.99
+    coin = train_on_candles.logistic(X, rng.integers(0, 2, 3000), 2)(X)
+    np.testing.assert_allclose(coin, 0.5, atol=0.15)
+    np.testing.assert_allclose(learned(X).sum(axis=1), 1)
+
+
+def test_days_are_drawn_whole_and_sides_are_counted_where_it_moved():
+    days = pd.DatetimeIndex(np.repeat(pd.to_datetime(["2024-05-01", "2024-05-02"], utc=True), 3))
+    p = np.array([[[0.5, 0.3, 0.2]] * 3 + [[0.1, 0.2, 0.7]] * 3])
+    tables = np.stack(train_on_candles._by_day(p, np.array([0, 1, 2, 0, 1, 2]), days))
+    assert tables.shape == (2, 3, 4) and tables[..., :-1].sum() == 6
+    drawn = np.array([[1, 1], [2, 0], [0, 2]])
+    found = train_on_candles._measures(drawn, tables, tables, "direction")
+    np.testing.assert_allclose(found["accuracy"][0], 100 / 3)
+    np.testing.assert_allclose(found["right side"][0], 50)
+    assert found["above one class"] == (0, 0, 0)
 
 
 def test_the_pages_show_every_part():

@@ -12,7 +12,7 @@ from byzlib.checks.chapter_02 import careful_trimmed_mean, influence
 from byzlib.checks.chapter_03 import average_best, scores
 from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
 from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
-from byzlib.checks.chapter_06 import clip_around, mix
+from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
 from byzlib.checks.chapter_07 import min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember
 from byzlib.checks.chapter_09 import candles_needed, lucky_share
@@ -27,9 +27,9 @@ __all__ = [
     "NotYet", "exercise", "require",
     "middle", "liars_survived", "steer_together", "careful_trimmed_mean", "influence",
     "average_best", "scores", "count_from_share", "trim", "worst_table", "is_geometric_median",
-    "median_of_means", "weiszfeld_step", "mix", "clip_around", "unseen_shift", "min_sum_row",
-    "descend", "ball_radius", "remember", "candles_needed", "lucky_share", "next_labels",
-    "upper_shadow", "heterogeneity", "capped_weights", "read_candle", "kept_share", "largest_fall",
-    "area", "coverage_ratio", "resting_share", "run_network", "distances_from_blocks",
-    "mask_rows", "least_worst_regret",
+    "median_of_means", "weiszfeld_step", "mix", "clip_by_median", "clique_trial",
+    "unseen_shift", "min_sum_row", "descend", "ball_radius", "remember", "candles_needed",
+    "lucky_share", "next_labels", "upper_shadow", "heterogeneity", "capped_weights",
+    "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio", "resting_share",
+    "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",
 ]  # fmt: skip

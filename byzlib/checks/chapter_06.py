@@ -1,8 +1,9 @@
-"""Checkers of chapter 06: nearest neighbor mixing, one step of centered clipping."""
+"""Checkers of chapter 06: mixing, clipping with a radius of its own, Bulyan against a clique."""
 
 import numpy as np
 
-from byzlib.aggregators import centered_clipping, nearest_neighbor_mixing
+from byzlib.aggregators import bulyan, centered_clipping, median, nearest_neighbor_mixing
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
 
 
@@ -44,47 +45,75 @@ def mix(answer):
         judge(value, right, mistakes, off, rtol=1e-12)
 
 
-@exercise("Exercise 6.3 b", "equation (6.3), and the example with 1, 2, 3, 4, 100 below it.")
-def clip_around(answer):
-    """`answer(updates, center, radius)` is one step of centered clipping from that center."""
+@exercise("Exercise 6.3 b", "equation (6.3), and which n distances the radius is the median of.")
+def clip_by_median(answer):
+    """`answer(updates, center)` is one step of centered clipping; half of the rows are clipped."""
     rng = np.random.default_rng(7)
-    drawn = [(rng.integers(-9, 10, (n, d)).astype(float), rng.integers(-3, 4, d) + 0.5, radius)
-             for n, d, radius in [(6, 3, 5.0), (5, 1, 4.0), (8, 4, 0.5), (4, 2, 50.0)]]  # fmt: skip
-    on_it = np.array([[3.0, 3], [3, 3], [4, 3], [3, 12]])
-    for x, center, radius in [
-        *drawn, (on_it, np.full(2, 3.0), 2.0), (np.full((4, 2), 3.0), np.full(2, 3.0), 1.0),
-    ]:  # fmt: skip
+    drawn = []
+    for n, d, still in [(6, 3, 0), (5, 1, 0), (9, 4, 2), (7, 2, 1), (5, 2, 3)]:
+        x, center = rng.integers(-9, 10, (n, d)).astype(float), rng.integers(-3, 4, d) + 0.5
+        x[:still] = center  # their distance is 0, and they count
+        drawn.append((x, center))
+    for x, center in [*drawn, (np.full((4, 2), 3.0), np.full(2, 3.0))]:
         d = len(center)
-        value = ask(answer, x, center, radius, shape=(d,), wanted=f"a center has {d} numbers.")
+        value = ask(answer, x, center, shape=(d,), wanted=f"a center has {d} numbers.")
         pull = x - center
         length = np.linalg.norm(pull, axis=1, keepdims=True)
         divided = (
-            "a row that stands on the center has length 0, and you divided by it: its pull is 0."
+            "rows on the center have length 0, and so may the radius: you divided by it; "
+            "their pull is 0."
         )
         require(np.isfinite(value).all() or length.all(), divided)
-        right = centered_clipping(x, radius, center=center)
-        safe, away = np.maximum(length, 1e-300), pull[length[:, 0] > 0]
-        step = pull * radius / np.maximum(length, radius)
+        radius, safe = np.median(length), np.maximum(length, 1e-300)
+        factor = np.minimum(1, radius / safe)
+        right, step = center + (pull * factor).mean(axis=0), pull * factor
+        away = length[:, 0] > 0
+
+        def clipped_at(radius, pull=pull, safe=safe, center=center):
+            return center + (pull * np.minimum(1, radius / safe)).mean(axis=0)
+
         mistakes = {
             "if all rows stand on the center, it stays where it is.":
-                right if away.size else (0 * right, 2 * right),
+                right if away.any() else (0 * right, 2 * right),
             "that is the step alone; add the center to it.": right - center,
             "you add up the pulls; their average is wanted, a sum divided by n.":
                 center + step.sum(axis=0),
+            "rows on the center are rows: their distance, 0, belongs to the median.":
+                clipped_at(np.median(length[away])) if away.any() else right,
+            "rows on the center are rows: their pull, 0, belongs to the average.":
+                center + step.sum(axis=0) / max(away.sum(), 1),
+            "you left out the rows on the center: they belong to the median and to the average.":
+                clipped_at(np.median(length[away]), pull[away], safe[away])
+                if away.any() else right,
             "you stretch short pulls to the radius; rows nearer than it count as they are.":
                 center + (pull * radius / safe).mean(axis=0),
-            "you left out the rows on the center: they pull with 0, and count in the average.":
-                center + step.sum(axis=0) / max(len(away), 1),
+            "the radius is the median of the distances to the center, not to the average.":
+                clipped_at(np.median(np.linalg.norm(x - x.mean(axis=0), axis=1))),
+            "the radius is the median of the distances, not their mean.": clipped_at(length.mean()),
+            "the radius is the median of the lengths of the pulls, not of the rows.":
+                clipped_at(np.median(np.linalg.norm(x, axis=1))),
             "you clip around zero; clip what is left of a row after the center is subtracted.":
-                centered_clipping(x, radius),
-            "you clip the rows themselves; subtract the center first.":
-                center + centered_clipping(x, radius),
+                centered_clipping(x, max(radius, 1e-300)),
             "you clip each number by itself; the length of the whole pull is what counts.":
                 center + np.clip(pull, -radius, radius).mean(axis=0),
-            "you divide by the squared length; the length itself is wanted.":
-                center + (pull * np.minimum(1, radius / safe**2)).mean(axis=0),
             "you drop the rows beyond the radius; they are shortened, not dropped.":
                 center + np.where(length > radius, 0, pull).mean(axis=0),
             "that is the mean; nothing was clipped.": x.mean(axis=0),
         }  # fmt: skip
         judge(value, right, mistakes)
+
+
+@exercise("Exercise 6.3 c", "the clique under Bulyan, and chapter 00 for intervals of pairs.")
+def clique_trial(answer):
+    """`answer(honest, z, f)` is (low, high, who): Bulyan's distance minus the median's."""
+    rng = np.random.default_rng(63)
+    for trials, n, f, d, z in [(20, 18, 3, 60, 1.0), (40, 23, 5, 1, 3.0), (8, 43, 10, 1, 0.3)]:
+        honest = 2 + rng.standard_normal((trials, n - f, d)) * rng.uniform(1, 3, d)
+        found = ask(answer, honest, z, f, shape=None)
+        centre = honest.mean(axis=1)
+        clique = np.repeat((centre - z * honest.std(axis=1))[:, None], f, axis=1)
+        rows = np.concatenate([honest, clique], axis=1)
+        one, other = (
+            np.linalg.norm(answer - centre, axis=1) for answer in (bulyan(rows, f), median(rows))
+        )
+        judge_experiment(found, one, other, ("Bulyan", "median"), f"with z = {z}, f = {f}")

@@ -3,6 +3,8 @@
 import numpy as np
 
 from byzlib import checks
+from byzlib.aggregators import bulyan, median
+from tests.answers.experiment import answers
 
 
 def gaps(x):
@@ -28,28 +30,61 @@ def mix_by_matrix(x, f):
     return kept @ x / (len(x) - f)
 
 
-def clip_by_maximum(x, center, radius):
+def clip_by_maximum(x, center):
     pull = x - center
     length = np.linalg.norm(pull, axis=1, keepdims=True)
-    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
+    radius = np.median(length)
+    if radius == 0:
+        factor = np.where(length > 0, 0.0, 1.0)
+    else:
+        factor = radius / np.maximum(length, radius)
+    return center + (pull * factor).mean(axis=0)
 
 
-def clip_by_loop(x, center, radius):
-    total = [0.0] * len(center)
-    for row in x:
-        pull = [a - b for a, b in zip(row, center, strict=True)]
-        length = sum(p * p for p in pull) ** 0.5
+def clip_by_loop(x, center):
+    pulls = [[a - b for a, b in zip(row, center, strict=True)] for row in x]
+    lengths = [sum(p * p for p in pull) ** 0.5 for pull in pulls]
+    low, high = sorted(lengths)[(len(x) - 1) // 2], sorted(lengths)[len(x) // 2]
+    radius, total = (low + high) / 2, [0.0] * len(center)
+    for pull, length in zip(pulls, lengths, strict=True):
         factor = radius / length if length > radius else 1.0
         total = [t + factor * p for t, p in zip(total, pull, strict=True)]
     return [c + t / len(x) for c, t in zip(center, total, strict=True)]
+
+
+def moved(honest, z, f, standing=np.mean):
+    """How far Bulyan and the median are from the average, by round."""
+    middle = honest.mean(axis=1)
+    lie = standing(honest, axis=1) - z * honest.std(axis=1)
+    rows = np.concatenate([honest, np.repeat(lie[:, None], f, axis=1)], axis=1)
+    return [np.linalg.norm(F - middle, axis=1) for F in (bulyan(rows, f), median(rows))]
+
+
+def moved_one_by_one(honest, z, f):
+    found = []
+    for rows in honest:
+        middle = rows.mean(axis=0)
+        crowd = np.vstack([rows] + f * [middle - z * rows.std(axis=0)])
+        found.append([np.linalg.norm(F - middle) for F in (bulyan(crowd, f), median(crowd))])
+    return np.transpose(found)
+
+
+def against_the_median(honest, z, f):
+    """From the median instead of the average."""
+    return moved(honest, z, f, standing=np.median)
+
+
+CLIQUE = answers(moved, ("Bulyan", "median"))
 
 
 RIGHT = [
     (checks.mix, mix_by_sorting),
     (checks.mix, mix_by_loop),
     (checks.mix, mix_by_matrix),
-    (checks.clip_around, clip_by_maximum),
-    (checks.clip_around, clip_by_loop),
+    (checks.clip_by_median, clip_by_maximum),
+    (checks.clip_by_median, clip_by_loop),
+    *[(checks.clique_trial, answer) for answer in CLIQUE[0]],
+    (checks.clique_trial, answers(moved_one_by_one, ("Bulyan", "median"))[0][0]),
 ]
 
 
@@ -76,48 +111,59 @@ def mix_by_products(x, f):
     return x[np.argsort(apart, axis=1)[:, : len(x) - f]].mean(axis=1)
 
 
-def without_the_center(x, center, radius):
-    pull, length = pulled(x, center, radius)
-    apart = length[:, 0] > 0
-    if not apart.any():
-        return center
-    pull, length = pull[apart], length[apart]
-    return center + (pull * np.minimum(1, radius / length)).mean(axis=0)
-
-
-def pulled(x, center, radius):
+def pulled(x, center):
     pull = x - center
-    return pull, np.linalg.norm(pull, axis=1, keepdims=True)
+    length = np.linalg.norm(pull, axis=1, keepdims=True)
+    return pull, length, np.median(length)
 
 
-def stretched(x, center, radius):
-    pull, length = pulled(x, center, radius)
-    return center + (pull * radius / length).mean(axis=0)
+def stretched(x, center):
+    pull, length, radius = pulled(x, center)
+    return center + (pull * radius / np.maximum(length, 1e-300)).mean(axis=0)
 
 
-def careless_on_the_center(x, center, radius):
-    pull, length = pulled(x, center, radius)
-    return center + (pull * np.where(length > 0, np.minimum(1, radius / length), np.nan)).mean(0)
+def careless_on_the_center(x, center):
+    pull, length, radius = pulled(x, center)
+    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
 
 
-def squared(x, center, radius):
-    pull, length = pulled(x, center, radius)
-    return center + (pull * np.minimum(1, radius / length**2)).mean(axis=0)
-
-
-def dropped(x, center, radius):
-    pull, length = pulled(x, center, radius)
+def dropped(x, center):
+    pull, length, radius = pulled(x, center)
     return center + (pull * (length <= radius)).mean(axis=0)
 
 
-def moved_center(x, center, radius):
-    value = clip_by_maximum(x, center, radius)
+def without_the_still(x, center):
+    return clip_by_maximum(x[(x != center).any(axis=1)], center)
+
+
+def careless_average(x, center):
+    away = max((x != center).any(axis=1).sum(), 1)
+    return center + (clip_by_maximum(x, center) - center) * len(x) / away
+
+
+def radius_of_the_moving(x, center):
+    pull, length, _ = pulled(x, center)
+    radius = np.median(length[length > 0])
+    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
+
+
+def own_radius(find):
+    def wrong(x, center):
+        pull, length, _ = pulled(x, center)
+        return center + (pull * find(x) / np.maximum(length, find(x))).mean(axis=0)
+
+    return wrong
+
+
+def by_number(x, center):
+    pull, _, radius = pulled(x, center)
+    return center + np.clip(pull, -radius, radius).mean(axis=0)
+
+
+def moved_center(x, center):
+    value = clip_by_maximum(x, center)
     center += value
     return value
-
-
-def from_zero(x, center, radius):
-    return clip_by_maximum(x, 0 * center, radius)
 
 
 WRONG = [
@@ -141,32 +187,40 @@ WRONG = [
     (checks.mix, wrong_at_the_end, r"row 5 is the mean of rows"),
     (checks.mix, mix_by_products, r"row . is the mean of rows .*10000000"),
     (checks.mix, spoiled, "changed what it was given"),
-    (checks.clip_around, lambda x, v, r: [][0], "stopped with IndexError"),
-    (checks.clip_around, lambda x, v, r: x, r"a center has 3 numbers"),
-    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) - v, "add the center"),
+    (checks.clip_by_median, lambda x, v: [][0], "stopped with IndexError"),
+    (checks.clip_by_median, lambda x, v: x, r"a center has 3 numbers"),
+    (checks.clip_by_median, lambda x, v: clip_by_maximum(x, v) - v, "add the center"),
     (
-        checks.clip_around,
-        lambda x, v, r: v + len(x) * (clip_by_maximum(x, v, r) - v),
+        checks.clip_by_median,
+        lambda x, v: v + len(x) * (clip_by_maximum(x, v) - v),
         "their average is wanted",
     ),
-    (checks.clip_around, stretched, "stretch short pulls"),
-    (checks.clip_around, from_zero, "clip around zero"),
-    (checks.clip_around, lambda x, v, r: v + from_zero(x, v, r), "subtract the center first"),
+    (checks.clip_by_median, stretched, "stretch short pulls"),
+    (checks.clip_by_median, lambda x, v: clip_by_maximum(x - v, 0 * v), "add the center"),
+    (checks.clip_by_median, careless_average, "belongs to the average"),
+    (checks.clip_by_median, by_number, "each number by itself"),
+    (checks.clip_by_median, dropped, "shortened, not dropped"),
+    (checks.clip_by_median, radius_of_the_moving, "their distance, 0, belongs"),
+    (checks.clip_by_median, without_the_still, "you left out the rows on the center"),
+    (checks.clip_by_median, lambda x, v: x.mean(axis=0), "nothing was clipped"),
     (
-        checks.clip_around,
-        lambda x, v, r: v + np.clip(x - v, -r, r).mean(axis=0),
-        "each number by itself",
+        checks.clip_by_median,
+        own_radius(lambda x: np.median(np.linalg.norm(x, axis=1))),
+        "not of the rows",
     ),
-    (checks.clip_around, squared, "squared length"),
-    (checks.clip_around, dropped, "shortened, not dropped"),
-    (checks.clip_around, lambda x, v, r: x.mean(axis=0), "nothing was clipped"),
-    (checks.clip_around, careless_on_the_center, "has length 0"),
-    (checks.clip_around, without_the_center, "left out the rows on the center"),
-    (checks.clip_around, moved_center, "changed what it was given"),
-    (checks.clip_around, lambda x, v, r: clip_by_maximum(x, v, r) + 1, "is wanted at place 0"),
     (
-        checks.clip_around,
-        lambda x, v, r: clip_by_maximum(x, v, r) if (x != v).any() else v * 0,
+        checks.clip_by_median,
+        own_radius(lambda x: np.median(np.linalg.norm(x - x.mean(axis=0), axis=1))),
+        "not to the average",
+    ),
+    (checks.clip_by_median, careless_on_the_center, "you divided by it"),
+    (checks.clip_by_median, moved_center, "changed what it was given"),
+    (checks.clip_by_median, lambda x, v: clip_by_maximum(x, v) + 1, "is wanted at place 0"),
+    (
+        checks.clip_by_median,
+        lambda x, v: clip_by_maximum(x, v) if (x != v).any() else v * 0,
         "it stays where it is",
     ),
+    *[(checks.clique_trial, answer, hint) for answer, hint in CLIQUE[1]],
+    (checks.clique_trial, answers(against_the_median, ("Bulyan", "median"))[0][0], "is wanted at"),
 ]
