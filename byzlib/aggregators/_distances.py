@@ -18,6 +18,7 @@ SURE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative erro
 TINY = {np.dtype(np.float32): 1e-20, np.dtype(np.float64): 1e-180}  # squares that lost digits
 HUGE = 1e300  # squares beyond which a sum of them may overflow
 BIG = np.finfo(np.float64).max
+SMALLEST = np.finfo(np.float64).smallest_subnormal
 
 
 @dataclass
@@ -25,7 +26,8 @@ class Distances:
     """Squared distances between the rows of each trial, in units of `unit` squared.
 
     rows : (trials, n, d) as they were given
-    table : (trials, n, n) float64, symmetric, zero on the diagonal, infinite beyond a float's range
+    table : (trials, n, n) float64, symmetric, zero for equal rows only; infinite, or the smallest
+        float, where a square has no float (`lost_squares`)
     unit : (trials,) power of two, 1 unless squares of most rows would leave that range
     error : (trials,) bound on the relative error of the entries
     gram : (trials, n, n) products of the rows with each other
@@ -106,7 +108,9 @@ def _mend(x, table, reach, unit, error, bound):
 
     def doubtful(table, reach):
         """Pairs whose bound is too large for their distance, or whose squares are out of range."""
-        out = (reach < TINY[x.dtype]) | (reach > HUGE) & (reach < np.inf)
+        out = (reach < TINY[x.dtype]) | (reach > HUGE)
+        if x.dtype == np.float64:  # subtracted, they would be infinite again
+            out &= reach < np.inf
         return out | ~(bound * reach <= SURE[x.dtype] * table)
 
     n = x.shape[1]
@@ -124,6 +128,8 @@ def _mend(x, table, reach, unit, error, bound):
     for k in range(0, len(which), step):
         t, a, b = which[k : k + step], i[k : k + step], j[k : k + step]
         apart = _subtracted(x[t, a], x[t, b], unit[t, None])
+        lost = apart == 0
+        apart[lost] = SMALLEST * (x[t[lost], a[lost]] != x[t[lost], b[lost]]).any(axis=-1)
         table[t, a, b] = table[t, b, a] = reach[t, a, b] = reach[t, b, a] = apart
     ratio = np.where(np.isfinite(reach) & (table > 0), reach / table, 1.0)
     error[:] = bound * ratio.max(axis=(1, 2))
@@ -143,8 +149,52 @@ def _power_of_two(rows):
 
 def _subtracted(a, b, unit):
     """|a - b|^2 of rows (..., d), in units of `unit` squared."""
-    apart = a.astype(np.float64) / unit - b / unit
+    # A large unit divides first, lest the difference overflow; a small one last, lest the rows do.
+    large, small = np.maximum(unit, 1.0), np.minimum(unit, 1.0)
+    apart = (a.astype(np.float64) / large - b / large) / small
     return np.vecdot(apart, apart)
+
+
+def lost_squares(table):
+    """Which trials have distances too different for all of their squares to be floats?"""
+    smallest = table.min(axis=(1, 2), where=table > 0, initial=1.0)
+    return (table.max(axis=(1, 2)) == np.inf) | (smallest < 1 / HUGE)
+
+
+def plain_distances(rows):
+    """Distances of the rows of one trial, not squared, (n, d) -> (n, n); and their unit's exponent.
+
+    In the unit 2^exponent no distance is too large for a float or loses digits that rows have.
+    """
+    rows, exponent = scaled(rows)
+    apart = np.zeros((len(rows), len(rows)))
+    for i, row in enumerate(rows):
+        _, apart[i, i + 1 :] = directions(rows[i + 1 :] - row)
+    return apart + apart.T, exponent
+
+
+def scaled(rows):
+    """The rows in a unit 2^exponent in which the largest number is near 2^1000."""
+    exponent = int(np.frexp(np.abs(rows).max())[1]) - 1000
+    return np.ldexp(rows.astype(np.float64), -exponent), exponent
+
+
+def directions(away):
+    """Unit vectors along the rows, and their lengths, of numbers of any size; zero for zero."""
+    size = np.maximum(np.abs(away).max(axis=1), SMALLEST)
+    away = away / size[:, None]
+    norm = np.sqrt(np.vecdot(away, away))
+    return away / np.maximum(norm, 1.0)[:, None], size * norm
+
+
+def squares_in_reach(rows, decisive):
+    """Squared distances of one trial in a unit near the distance decisive(distances); and the unit.
+
+    Squares that then are infinite or zero are as good as that for a decision at that distance.
+    """
+    apart, exponent = plain_distances(rows)
+    power = np.clip(int(np.frexp(decisive(apart))[1]) + exponent, -1074, 1023)
+    return np.ldexp(apart, exponent - power) ** 2, np.ldexp(1.0, power)
 
 
 def nearest_sums(table, k):
@@ -160,30 +210,40 @@ def lowest(distances, k, m, alive=None):
     lexicographic order, so that no client gains by its place in the list. `alive` (trials, n)
     leaves clients out, as winners and as neighbours.
     """
-    table = distances.table
+    table, unit = distances.table, distances.unit.copy()
     if alive is not None:
         table = np.where(alive[:, None, :], table, np.inf)
     scores = nearest_sums(table, k)
     if alive is not None:
         scores[~alive] = np.inf
-    error = 1.5 * distances.error[:, None] + 1e-15 * k
-    least, most = scores * (1 - error), scores * (1 + error)
-    chosen = least <= np.sort(most, axis=-1)[:, m - 1 : m]
+    edge = np.sort(scores, axis=-1)[:, m - 1]
+    error = 1.5 * distances.error + 1e-15 * k
+    in_reach = 1 / HUGE < edge.min(initial=1.0) and edge.max(initial=1.0) < HUGE
+    for t in () if in_reach else np.flatnonzero((edge > HUGE) | (edge < 1 / HUGE) & (edge > 0)):
+        here = slice(None) if alive is None else alive[t]
+
+        def decisive(apart, here=here):
+            return np.sort(np.sort(apart[here][:, here], axis=1)[:, k])[m - 1]
+
+        squares, unit[t] = squares_in_reach(distances.rows[t], decisive)
+        scores[t, here] = nearest_sums(squares[here][:, here], k)
+        edge[t], error[t] = np.sort(scores[t])[m - 1], 1e-15 * (k + distances.rows.shape[2])
+    least, most = scores * (1 - error[:, None]), scores * (1 + error[:, None])
+    chosen = least <= (edge * (1 + error))[:, None]
     if alive is not None:
         chosen &= alive
-    if np.count_nonzero(chosen) > m * len(chosen):
-        for t in np.flatnonzero(chosen.sum(axis=-1) > m):
-            among = np.arange(len(chosen[t])) if alive is None else np.flatnonzero(alive[t])
-            sure = most[t] < np.sort(least[t, among])[m]
-            contested = np.flatnonzero(chosen[t] & ~sure)
-            settled = _settled(distances, t, contested, among, k)
-            chosen[t, settled[m - chosen[t].sum() :]] = False
+    clear = np.count_nonzero(chosen) == m * len(chosen)
+    for t in () if clear else np.flatnonzero(chosen.sum(axis=-1) > m):
+        among = np.arange(len(chosen[t])) if alive is None else np.flatnonzero(alive[t])
+        sure = most[t] < np.sort(least[t, among])[m]
+        contested = np.flatnonzero(chosen[t] & ~sure)
+        settled = _settled(distances.rows[t], unit[t], contested, among, k)
+        chosen[t, settled[m - chosen[t].sum() :]] = False
     return chosen
 
 
-def _settled(distances, t, contested, among, k):
-    """The contested clients of trial t, best first: by exact sums, then in lexicographic order."""
-    rows, unit = distances.rows[t], distances.unit[t]
+def _settled(rows, unit, contested, among, k):
+    """The contested clients of a trial, best first: by exact sums, then in lexicographic order."""
     order = _lexicographic(rows, contested)
     if (rows[contested] == rows[contested[0]]).all():
         return order

@@ -5,7 +5,7 @@ import numpy as np
 PATIENCE = 20_000  # branches after which the search is given up
 
 
-def least_diameter(table, f, order):
+def closest_subset(table, f, order):
     """Which n - f clients of one trial lie closest together.
 
     Parameters
@@ -24,8 +24,21 @@ def least_diameter(table, f, order):
     Leaving out f clients so that no pair is farther apart than t is covering all longer pairs with
     f vertices. Halving finds the least such t; a second search, among its covers, the smallest sum.
     """
-    levels = np.unique(table)
     budget = [PATIENCE]
+    diameter = least_diameter(table, f, budget)
+    if budget[0] <= 0:
+        return None
+    finite = np.where(np.isfinite(table), table, 0.0)
+    # Sums of equal members must not differ by the order of adding: it is the lexicographic one.
+    by_value = np.argsort(order)
+    ordered = np.ix_(by_value, by_value)
+    best = _smallest_sum(table[ordered] > diameter, finite[ordered], f, budget)
+    return None if budget[0] <= 0 else np.sort(by_value[best])
+
+
+def least_diameter(table, f, budget=None):
+    """The least t for which f vertices touch all pairs that are farther apart than t."""
+    levels, budget = np.unique(table), budget or [PATIENCE]
     low, high = 0, len(levels) - 1
     while low < high:
         middle = (low + high) // 2
@@ -33,14 +46,7 @@ def least_diameter(table, f, order):
             high = middle
         else:
             low = middle + 1
-    if budget[0] <= 0:
-        return None
-    finite = np.where(np.isfinite(table), table, 0.0)
-    # Sums of equal members must not differ by the order of adding: it is the lexicographic one.
-    by_value = np.argsort(order)
-    ordered = np.ix_(by_value, by_value)
-    best = _smallest_sum(table[ordered] > levels[low], finite[ordered], f, budget)
-    return None if budget[0] <= 0 else np.sort(by_value[best])
+    return levels[low]
 
 
 def _cover(edges, f, budget):

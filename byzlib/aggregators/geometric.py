@@ -10,11 +10,18 @@ import warnings
 import numpy as np
 
 from byzlib.aggregators._contract import rule
-from byzlib.aggregators._distances import squared_distances, weighted_means
+from byzlib.aggregators._distances import (
+    directions,
+    lost_squares,
+    plain_distances,
+    scaled,
+    squared_distances,
+    weighted_means,
+)
 from byzlib.aggregators.preaggregation import as_part, clipping_factor, lengths, random_groups
 from byzlib.theory import as_count, as_generator, as_number
 
-SAME = 1e-15  # rows this much nearer than most stand in one place, but for rounding
+SAME = 1e-14  # rows this much nearer than most stand in one place, but for rounding
 PARTS = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
 FAR = 1e20  # a row this much farther than most pulls as from infinity
 TINY = np.finfo(np.float64).tiny
@@ -170,23 +177,27 @@ def _around_a_row(distances):
     Rows farther than `FAR` are drawn to there, on their line to the origin: their pull is the same,
     and K keeps within the digits of a float. Returns K, the distances and the factors.
     """
-    G, x = distances.gram, distances.rows
+    G, x, lost = distances.gram, distances.rows, lost_squares(distances.table)
     trials, n, _ = x.shape
     K, apart, shrunk = np.empty((trials, n, n)), np.sqrt(distances.table), np.ones((trials, n))
     for t, far in enumerate(apart):
+        if lost[t]:
+            far[:], _ = plain_distances(x[t])
         # The row of the smallest sum of distances, far ones capped lest they drown the sum.
         cap = max(1e8 * np.sort(far, axis=1)[:, n // 2].min(), 1e-300)
         c = np.minimum(far, cap).sum(axis=1).argmin()
-        typical = _middle(far[c]) or far[c][far[c] > 0].min(initial=1e100)
-        unit, far[:] = typical * distances.unit[t], far / typical
+        typical = _typical(far[c])
+        far /= typical
         near = np.partition(far[c], 1)[1] if n > 1 else 1.0
-        if unit == typical and G[t, c, c] <= NEARBY * (unit * near) ** 2 and far[c].max() < FAR:
-            K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / unit**2
+        plain = distances.unit[t] == 1 and not lost[t] and far[c].max() < FAR
+        if plain and G[t, c, c] <= NEARBY * (typical * near) ** 2:
+            K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / typical**2
             continue
-        rows, length = _moved_rows(x[t], c, distances.unit[t])
-        length /= typical
-        shrunk[t] = np.minimum(1.0, FAR / length)
-        rows *= np.minimum(length, FAR)[:, None]
+        rows, _ = scaled(x[t])
+        along, length = directions(rows - rows[c])
+        length /= _typical(length)
+        shrunk[t] = np.minimum(1.0, FAR / np.maximum(length, TINY))
+        rows = along * np.minimum(length, FAR)[:, None]
         K[t] = rows @ rows.T
         drawn = length > FAR
         if drawn.any():  # such rows are so far from all others that K tells the distance
@@ -196,16 +207,9 @@ def _around_a_row(distances):
     return K, apart, shrunk
 
 
-def _moved_rows(x, c, unit):
-    """Directions of the rows of one trial from row c, unit vectors, and their lengths in units."""
-    scale = 4 * max(unit, 2.0**-500)  # a power of two; differences of quarters cannot overflow
-    rows = x / np.float64(scale)
-    rows -= rows[c].copy()
-    size = np.maximum(np.abs(rows).max(axis=1), TINY)
-    rows /= size[:, None]
-    norm = np.maximum(np.sqrt(np.vecdot(rows, rows)), TINY)
-    rows /= norm[:, None]
-    return rows, np.maximum(size * norm * (scale / unit), TINY)
+def _typical(far):
+    """The median distance, or the smallest of the others where that is zero."""
+    return _middle(far) or far[far > 0].min(initial=1e100)
 
 
 def _middle(values):
@@ -273,12 +277,13 @@ def _descend(K, apart, tol, max_iter):
         parts = [(1 - share) * w + share * newton for share in PARTS]
         steps = np.stack([newton, *parts, _moved(w, r, 1.0)])
         moved, gain = _progress(K, w, steps, r)
-        total = gain.sum(axis=-1)
+        total, terms = gain.sum(axis=-1), np.abs(gain[0]).sum(axis=-1)
+        flat = np.abs(total[0]) <= 1e-14 * terms
         # Near the end all is rounding, and Newton's step is still the better.
-        total[0] -= 1e-13 * np.abs(gain[0]).sum(axis=-1)
+        total[0] -= 1e-13 * terms
         best, trials = total.argmin(axis=0), np.arange(len(w))
         w = np.where(going[:, None], steps[best, trials], w)
-        going &= (best > 0) | ~(moved[0] <= goal)
+        going &= (best > 0) | ~((moved[0] <= goal) | flat)
         if not going.any():
             return w
     warnings.warn(

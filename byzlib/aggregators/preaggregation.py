@@ -10,6 +10,8 @@ import numpy as np
 from byzlib.aggregators._contract import apply_rule, rule
 from byzlib.aggregators._distances import (
     lexicographic_rank,
+    lost_squares,
+    plain_distances,
     squared_distances,
     weighted_means,
 )
@@ -42,6 +44,8 @@ def nearest_neighbor_mixing(x, f):
     # A client is its own nearest neighbour, also among others at distance zero.
     table = squared_distances(x).table
     apart, rank = table - np.eye(n), lexicographic_rank(x)[:, None, :]
+    for t in np.flatnonzero(lost_squares(table)):
+        apart[t] = plain_distances(x[t])[0] - np.eye(n)
     nearest = np.lexsort((np.broadcast_to(rank, apart.shape), apart), axis=-1)[..., : n - f]
     matrix = np.zeros_like(table)
     # Weighted by a power of two first: sums of whole numbers are then exact in any order, and

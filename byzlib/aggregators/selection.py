@@ -7,13 +7,15 @@ import numpy as np
 from byzlib.aggregators._contract import rule
 from byzlib.aggregators._distances import (
     lexicographic_rank,
+    lost_squares,
     lowest,
     nearest_sums,
     squared_distances,
+    squares_in_reach,
     weighted_means,
 )
 from byzlib.aggregators._order import mean_of, near_median, share_of
-from byzlib.aggregators._subsets import least_diameter
+from byzlib.aggregators._subsets import closest_subset, least_diameter
 from byzlib.theory import LEGAL, as_count, as_updates
 
 
@@ -114,7 +116,8 @@ def bulyan(x, f):
     trials, n, _ = x.shape
     distances, left = squared_distances(x), np.ones((trials, n), dtype=bool)
     for count in range(n, 2 * f, -1):
-        left &= ~lowest(distances, max(1, count - f - 2), 1, left)
+        neighbours = min(max(1, count - f - 2), count - 1)
+        left &= ~lowest(distances, neighbours, 1, left)
     chosen = np.nonzero(~left)[1].reshape(trials, n - 2 * f)
     rows, keep = np.take_along_axis(x, chosen[..., None], axis=1), near_median(n - 4 * f)
 
@@ -149,8 +152,11 @@ def minimum_diameter_average(x, f):
     """
     trials, n, _ = x.shape
     distances, rank, weights = squared_distances(x), lexicographic_rank(x), np.zeros((trials, n))
-    for t in range(trials):
-        members = least_diameter(distances.table[t], f, rank[t])
+    lost = lost_squares(distances.table)
+    for t, table in enumerate(distances.table):
+        if lost[t]:
+            table, _ = squares_in_reach(x[t], lambda apart: least_diameter(apart, f))
+        members = closest_subset(table, f, rank[t])
         if members is None:
             raise ValueError(
                 "minimum_diameter_average gave up its search; "
