@@ -1,0 +1,139 @@
+"""Updates as training frameworks hold them: layers, state dicts, tensors; to flat rows and back."""
+
+import copy
+
+import numpy as np
+
+from byzlib.aggregators._contract import apply_rule
+from byzlib.theory import refuse_masked
+
+
+def aggregate(rule, clients, f=None, *, return_weights=False):
+    """Apply a rule to whole models: a list with one entry per client, each of the same structure.
+
+    Every entry is laid out as one vector, the rule sees the rows (n, d), and its answer is put back
+    into the shapes. So a client is one point in space, not one point for each layer.
+
+    Parameters
+    ----------
+    rule : callable of (updates) or (updates, f)
+        Such as those of `byzlib.aggregators`; fix further parameters with `functools.partial`.
+    clients : sequence of n entries
+        An entry is an array, a PyTorch tensor, a number, or a list, tuple or dict of such, nested
+        as you like: layers, a gradient, a state dict. The first axis of an array of entries is the
+        clients'.
+    f : int, optional
+        How many clients may lie, for a rule that takes it.
+
+    Returns
+    -------
+    One entry: containers, shapes, dtypes, kind and device as the first client's. Whole numbers are
+    rounded; they count in distances as all others do, so leave counters out that should not. With
+    `return_weights` also the weights (n,), or None where the rule does not report them.
+
+    Raises
+    ------
+    ValueError, where a client's structure, a shape or a dtype differs; TypeError for other content.
+    The message names the client and the place. Then as the rule.
+
+    Example: ``aggregate(krum, [model.state_dict() for model in models], f=2)``.
+    """
+    entries = [dict(_leaves(entry, "")) for entry in clients]
+    if not entries:
+        raise ValueError("aggregate needs at least one client; got none")
+    rows = [_row(entry, entries[0], f"client {i}") for i, entry in enumerate(entries)]
+    answer, weights = apply_rule(rule, np.stack(rows), f, return_weights)
+    if np.shape(answer) != rows[0].shape:
+        raise ValueError(
+            f"aggregate needs a rule that answers with one vector of {rows[0].size} numbers; "
+            f"got shape {np.shape(answer)}"
+        )
+    sizes = [np.size(_as_array(leaf, "")) for leaf in entries[0].values()]
+    pieces = iter(np.split(answer, np.cumsum(sizes)[:-1]))
+    result = _filled(next(iter(clients)), pieces)
+    return (result, weights) if return_weights else result
+
+
+def _leaves(entry, place):
+    """The arrays, tensors and numbers of an entry, with their places in it, in order."""
+    if isinstance(entry, dict):
+        parts = entry.items()
+    elif isinstance(entry, list | tuple):
+        parts = enumerate(entry)
+    else:
+        yield place, entry
+        return
+    for key, part in parts:
+        yield from _leaves(part, f"{place}[{key!r}]")
+
+
+def _filled(entry, pieces):
+    """A copy of the entry with its leaves, in the order of `_leaves`, filled from flat pieces."""
+    if isinstance(entry, dict):
+        filled = copy.copy(entry)  # an OrderedDict with its attributes, a defaultdict with its
+        for key, part in entry.items():
+            filled[key] = _filled(part, pieces)
+        return filled
+    if isinstance(entry, list | tuple):
+        parts = [_filled(part, pieces) for part in entry]
+        return type(entry)(*parts) if hasattr(entry, "_fields") else type(entry)(parts)
+    return _as_leaf(next(pieces), entry)
+
+
+def _row(leaves, first, client):
+    """One flat row; a sentence about the client where its leaves differ from those of the first."""
+    for place in [*first, *leaves]:
+        if place not in leaves or place not in first:
+            has = "lacks" if place in first else "has"
+            raise ValueError(f"aggregate needs clients alike; {client} {has} {place or 'an array'}")
+    parts = []
+    for place, example in first.items():
+        where = f"{client}{place and ' at '}{place}"
+        array, wanted = _as_array(leaves[place], where), _as_array(example, "client 0")
+        for name, got, due in (
+            ("shape", array.shape, wanted.shape),
+            ("dtype", _dtype(leaves[place]), _dtype(example)),
+        ):
+            if got != due:
+                raise ValueError(
+                    f"aggregate needs clients alike; {where} has {name} {got}, client 0 has {due}"
+                )
+        parts.append(array.ravel())
+    # float32 holds float16 exactly, and the rules keep it; whole numbers need float64.
+    return np.concatenate(parts, dtype=np.result_type(np.float32, *parts))
+
+
+def _as_array(leaf, where):
+    """A leaf as an array of real numbers."""
+    refuse_masked(leaf, "aggregate")
+    array = leaf
+    if hasattr(leaf, "detach"):  # a tensor
+        array = leaf.detach().cpu()
+        array = (array.float() if str(leaf.dtype) == "torch.bfloat16" else array).numpy()
+    if not isinstance(array, np.ndarray | np.number | int | float) or isinstance(array, bool):
+        raise TypeError(
+            f"aggregate needs arrays, tensors or numbers, or lists, tuples and dicts of them; "
+            f"{where} has {type(leaf).__name__}"
+        )
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"aggregate needs real numbers; {where} has dtype {array.dtype}")
+    return array.astype(np.float64) if _dtype(leaf) == "number" else array
+
+
+def _dtype(leaf):
+    """What must agree between clients: the dtype, PyTorch's or NumPy's, of all but plain numbers."""
+    return str(getattr(leaf, "dtype", "number"))
+
+
+def _as_leaf(values, example):
+    """Flat values in the shape, dtype, kind and device of an example."""
+    if _dtype(example) == "number":
+        return float(values[0])
+    values = values.reshape(tuple(example.shape))
+    if not np.issubdtype(_as_array(example, "").dtype, np.floating):
+        values = np.rint(values)
+    if hasattr(example, "new_tensor"):
+        return example.new_tensor(values)
+    values = values.astype(example.dtype)
+    return values if isinstance(example, np.ndarray) else values[()]
