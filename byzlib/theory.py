@@ -20,6 +20,10 @@ LEGAL = dict.fromkeys((*EXACT, *_OTHERS, "nearest neighbor mixing"), (2, 1))
 LEGAL |= {"Krum": (2, 3), "multi-Krum": (2, 3), "Bulyan": (4, 3)}
 
 
+# What the messages about shape end with.
+LAYERS = "; for layers or state dicts see aggregators.aggregate"
+
+
 def refuse_masked(values, caller):
     """TypeError for a masked array, or a list of them: NumPy would count what the mask hides."""
     parts = values if isinstance(values, list | tuple) else [values]
@@ -70,19 +74,21 @@ def is_constant(values, axis=-1):
 
 
 def as_updates(updates, caller):
-    """`updates` as a float array (..., n, d); a clear sentence when that is impossible."""
+    """`updates` as an array (..., n, d), float32 or else float64; or a sentence why not."""
     refuse_masked(updates, caller)
     try:
         array = np.asarray(updates)
     except ValueError:
         raise ValueError(
-            f"{caller} needs updates of shape (..., n, d); got rows of different lengths"
+            f"{caller} needs updates of shape (..., n, d); got rows of different lengths{LAYERS}"
         ) from None
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}")
+        hint = LAYERS if array.dtype == object else ""
+        raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}{hint}")
     if array.ndim < 2 or 0 in array.shape[-2:]:
         raise ValueError(
-            f"{caller} needs updates of shape (..., n, d) with n >= 1 and d >= 1; got {array.shape}"
+            f"{caller} needs updates of shape (..., n, d) with n >= 1 and d >= 1; "
+            f"got {array.shape}{LAYERS}"
         )
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 

@@ -251,12 +251,33 @@ def test_weighted_mean():
 
 
 @pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([2**63 - 1, 2**63 - 1, 4], 0.5),
+        (np.array([2**64 - 1, 0, 2**64 - 1], np.uint64), 1),
+        (np.array([200, 0, 200], np.uint8), 1),
+        (np.array([6e4, 6e4, 6e4], np.float16), 1),
+        ([1e308, 1e308, 1e308], 1),
+        ([0, 5e-324, 5e-324], 1.5),
+        ([1e-320, 0, 1e308], 2),
+    ],
+)
+def test_weights_are_summed_as_float64(weights, expected):
+    result, share = mean([[0.0], [1.0], [2.0]], weights, return_weights=True)
+    np.testing.assert_allclose(result, [expected], rtol=1e-15)
+    np.testing.assert_allclose(share.sum(), 1, rtol=1e-15)
+    assert np.abs(mean(1.5e308 * np.ones((3, 1)), weights) / 1.5e308 - 1) < 1e-15
+    assert (mean(1.5e308 * np.ones((3, 1))) == 1.5e308).all()
+
+
+@pytest.mark.parametrize(
     ("weights", "sentence"),
     [
         ([1, 2], r"weights of shape \(3,\); got \(2,\)"),
         ([1, -1, 1], "finite weights >= 0"),
         ([1, np.nan, 1], "finite weights >= 0"),
         ([0, 0, 0], "positive sum"),
+        (np.array(["2e400", 1, 1], np.longdouble), "finite weights >= 0"),
     ],
 )
 def test_illegal_weights(weights, sentence):

@@ -63,6 +63,18 @@ def test_updates(name, updates, error, sentence):
     said(failure)
 
 
+@pytest.mark.parametrize("name", [*NAMED, "mean", "krum_scores"])
+def test_masked_arrays(name):
+    """NumPy would drop the mask, and what it hides would count."""
+    rule = {"mean": lambda x, f: ag.mean(x), "krum_scores": ag.krum_scores}.get(name)
+    for masked in (np.ma.masked_greater(CROWD, 1), list(np.ma.masked_greater(CROWD, 1))):
+        illegal(
+            lambda updates=masked: (rule or NAMED[name].call)(updates, 1),
+            TypeError,
+            f"^{name} takes no masked arrays",
+        )
+
+
 @pytest.mark.parametrize("name", [*WITH_F, "krum_scores"])
 @pytest.mark.parametrize(
     ("f", "error", "sentence"),
@@ -268,13 +280,14 @@ def test_lengths_of_any_numeric_type(name):
         ("abcd", TypeError),
         ([1j] * 4, TypeError),
         ([[1], [2, 3]], ValueError),
+        (np.ma.zeros(4), TypeError),
     ],
 )
 def test_center(center, error):
     illegal(
         lambda: ag.centered_clipping(CROWD, 1.0, center),
         error,
-        r"^centered_clipping needs a finite center of shape \(4,\)",
+        r"^centered_clipping (needs a finite center of shape \(4,\)|takes no masked arrays)",
     )
 
 

@@ -4,12 +4,15 @@
     selection        krum, krum_scores, multi_krum, bulyan, minimum_diameter_average
     geometric        geometric_median, geometric_median_of_means, centered_clipping
     preaggregation   nearest_neighbor_mixing, bucketing, adaptive_clipping, compose
+    structures       aggregate: layers, state dicts or tensors of each client, through any rule
 
-Every rule takes updates of shape (..., n, d), leading axes being independent trials, and returns
-(..., d) in the same floating type. `return_weights=True` also returns (..., n): how much each
-client counted. An illegal f, m, n or shape raises ValueError with one sentence, a wrong type
-TypeError. Rows with NaN or infinity can only be faulty: the defended rules drop k of them and go on
-with n - k clients, max(f - k, 0) of them Byzantine. Inputs are never modified.
+Every rule takes updates of shape (..., n, d) and returns (..., d). The last axis but one is the
+clients', the last one each client's parameters; axes before them are independent trials, so a
+layer of shape (12, 3) is flattened first, or handed to `aggregate`. float32 is answered in float32,
+all other real numbers in float64. `return_weights=True` also returns (..., n): how much each client
+counted. An illegal f, m, n or shape raises ValueError with one sentence, a wrong type TypeError.
+Rows with NaN or infinity can only be faulty: the defended rules drop k of them and go on with n - k
+clients, max(f - k, 0) of them Byzantine. Inputs are never modified.
 
 `RULES` maps the names of tables and figures to the rules; `apply_rule` calls one with or without f.
 """
@@ -34,13 +37,14 @@ from byzlib.aggregators.selection import (
     minimum_diameter_average,
     multi_krum,
 )
+from byzlib.aggregators.structures import aggregate
 
 # fmt: off
 __all__ = [
-    "RULES", "adaptive_clipping", "apply_rule", "bucketing", "bulyan", "centered_clipping",
-    "compose", "geometric_median", "geometric_median_of_means", "krum", "krum_scores", "mean",
-    "mean_around_median", "median", "minimum_diameter_average", "multi_krum",
-    "nearest_neighbor_mixing", "trimmed_mean",
+    "RULES", "adaptive_clipping", "aggregate", "apply_rule", "bucketing", "bulyan",
+    "centered_clipping", "compose", "geometric_median", "geometric_median_of_means", "krum",
+    "krum_scores", "mean", "mean_around_median", "median", "minimum_diameter_average",
+    "multi_krum", "nearest_neighbor_mixing", "trimmed_mean",
 ]
 # fmt: on
 

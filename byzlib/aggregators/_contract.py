@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from byzlib.theory import as_count, as_updates
+from byzlib.theory import as_count, as_updates, free_parameters
 
 
 def rule(slope, start, rows=None, name=None):
@@ -160,7 +160,7 @@ def apply_rule(rule, updates, f, return_weights=True):
     result : (..., d) array
     weights : (..., n) array, or None when not asked for or when the rule does not report them
     """
-    parameters = inspect.signature(rule).parameters
+    parameters = free_parameters(rule)
     arguments = (updates, f) if "f" in parameters else (updates,)
     if return_weights and "return_weights" in parameters:
         return rule(*arguments, return_weights=True)

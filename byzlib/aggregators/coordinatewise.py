@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from byzlib.aggregators._contract import rule
+from byzlib.aggregators._contract import all_finite, rule
 from byzlib.aggregators._order import between_ranks, mean_of, near_median, share_of
-from byzlib.theory import LEGAL, as_updates
+from byzlib.theory import LEGAL, as_updates, refuse_masked
 
 
 def mean(updates, weights=None, *, return_weights=False):
@@ -32,7 +32,8 @@ def mean(updates, weights=None, *, return_weights=False):
             share = np.full(updates.shape[:-1], 1.0 / updates.shape[-2])
             result = updates.mean(axis=-2, dtype=np.float64)
         else:
-            share = _normalised(weights, updates.shape[:-1])
+            share, result = _normalised(weights, updates.shape[:-1]), None
+        if result is None or not all_finite(result):  # or a sum of the largest floats
             result = (share[..., None, :] @ updates)[..., 0, :]
     result = result.astype(updates.dtype, copy=False)
     return (result, share) if return_weights else result
@@ -109,15 +110,18 @@ def mean_around_median(x, f):
 
 
 def _normalised(weights, shape):
-    """FedAvg weights as shares of 1 that broadcast to (..., n)."""
+    """FedAvg weights as shares of 1, (..., n)."""
+    refuse_masked(weights, "mean")
     weights = np.asarray(weights)
     if weights.dtype.kind not in "fiu":
         raise TypeError(f"mean needs real weights; got dtype {weights.dtype}")
     if weights.shape not in (shape, shape[-1:]):
         raise ValueError(f"mean needs weights of shape {shape}; got {weights.shape}")
+    weights = weights.astype(np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("mean needs finite weights >= 0")
-    total = weights.sum(axis=-1, keepdims=True)
-    if not (total > 0).all():
+    largest = weights.max(axis=-1, keepdims=True)
+    if not (largest > 0).all():
         raise ValueError("mean needs weights with a positive sum; they are all zero")
-    return np.broadcast_to(weights / total, shape)
+    weights /= largest  # so that no sum overflows
+    return np.broadcast_to(weights / weights.sum(axis=-1, keepdims=True), shape).copy()

@@ -19,7 +19,7 @@ from byzlib.aggregators._distances import (
     weighted_means,
 )
 from byzlib.aggregators.preaggregation import as_part, clipping_factor, lengths, random_groups
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import as_count, as_generator, as_number, refuse_masked
 
 SAME = 1e-14  # rows this much nearer than most stand in one place, but for rounding
 PARTS = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
@@ -142,6 +142,7 @@ def centered_clipping(x, radius, center=None, n_iter=1):
 def _center(center, trials, d):
     if center is None:
         return np.zeros((trials, d))
+    refuse_masked(center, "centered_clipping")
     needed = f"centered_clipping needs a finite center of shape ({d},)"
     try:
         center = np.asarray(center)

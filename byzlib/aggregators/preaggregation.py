@@ -1,6 +1,6 @@
 """What may be done to the updates before a rule: mixing, bucketing, clipping.
 
-Each takes (..., n, d) and returns (..., n', d) in the same floating type. A row with NaN or
+Each takes (..., n, d) and returns (..., n', d), float32 of float32, else float64. A row with NaN or
 infinity comes out as NaN, so that the rule that follows drops it and counts it against its f.
 `return_weights=True` also returns (..., n', n): how much of each client went into each row.
 """

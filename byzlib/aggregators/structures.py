@@ -38,9 +38,10 @@ def aggregate(rule, clients, f=None, *, return_weights=False):
 
     Example: ``aggregate(krum, [model.state_dict() for model in models], f=2)``.
     """
+    clients = list(clients)
     entries = [dict(_leaves(entry, "")) for entry in clients]
-    if not entries:
-        raise ValueError("aggregate needs at least one client; got none")
+    if not entries or not entries[0]:
+        raise ValueError("aggregate needs at least one client, and numbers in it; got none")
     rows = [_row(entry, entries[0], f"client {i}") for i, entry in enumerate(entries)]
     answer, weights = apply_rule(rule, np.stack(rows), f, return_weights)
     if np.shape(answer) != rows[0].shape:
@@ -50,7 +51,7 @@ def aggregate(rule, clients, f=None, *, return_weights=False):
         )
     sizes = [np.size(_as_array(leaf, "")) for leaf in entries[0].values()]
     pieces = iter(np.split(answer, np.cumsum(sizes)[:-1]))
-    result = _filled(next(iter(clients)), pieces)
+    result = _filled(clients[0], pieces)
     return (result, weights) if return_weights else result
 
 
@@ -122,7 +123,7 @@ def _as_array(leaf, where):
 
 
 def _dtype(leaf):
-    """What must agree between clients: the dtype, PyTorch's or NumPy's, of all but plain numbers."""
+    """What clients must agree on: a dtype of PyTorch or NumPy, of plain numbers that they are."""
     return str(getattr(leaf, "dtype", "number"))
 
 
@@ -130,9 +131,9 @@ def _as_leaf(values, example):
     """Flat values in the shape, dtype, kind and device of an example."""
     if _dtype(example) == "number":
         return float(values[0])
-    values = values.reshape(tuple(example.shape))
+    values = np.asarray(values).reshape(tuple(example.shape))
     if not np.issubdtype(_as_array(example, "").dtype, np.floating):
-        values = np.rint(values)
+        values = np.asarray(np.rint(values))
     if hasattr(example, "new_tensor"):
         return example.new_tensor(values)
     values = values.astype(example.dtype)
