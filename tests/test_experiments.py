@@ -1,5 +1,6 @@
 """Grids with cells that cost nothing: pairing, keeping, resuming, refusing; and `planted`."""
 
+import importlib
 import importlib.util
 import linecache
 import os
@@ -127,57 +128,165 @@ def test_one_true_and_one_point_zero_are_three_values(tmp_path):
     assert len(lines(tmp_path / "log")) == 30
 
 
+def as_notebook(text, monkeypatch, file=None, **known):
+    """A module of that text: from a file, or as a notebook's cells, which have none."""
+    name = str(file or "<1>")
+    if file:
+        file.write_text(text)
+    linecache.clearcache()
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+    module = types.ModuleType("study")
+    vars(module).update(known, **({"__file__": name} if file else {}))
+    monkeypatch.setitem(sys.modules, "study", module)
+    exec(compile(text, name, "exec"), module.__dict__)
+    return module
+
+
 STUDY = """
-import {tools}
-{constant}
-class Step:
+class Base:
     def of(self, x):
-        return x {method}
+        return x {base}
+class Step(Base):
+    pass
 def helper(x):
-    return {tools}.twice(Step().of(x)) + SHIFT["by"] {helper}
+    return Step().of(x) + SHIFT {helper}
 def cell(seed, x):
     {doc}
     note(x)
     return {{"loss": max(helper(k) for k in [x])}}
+SHIFT = {shift}
 """
-CHANGES = {
-    "constant": "SHIFT = {'by': 2}",
-    "helper": "* 2",
-    "method": "- 1",
-    "tool": "def twice(x):\n    return 3 * x\n",
-}
 
 
 @pytest.mark.parametrize("file", [True, False], ids=["in a file", "in a notebook"])
 def test_the_key_holds_all_code_that_is_read_and_not_its_comments(file, tmp_path, monkeypatch):
     """What is read in a session without a file is followed by name."""
-    ran, tools = [], f"tools_{file}"
-    monkeypatch.syspath_prepend(tmp_path)
+    ran = []
 
-    def runs(constant="SHIFT = {'by': 1}", helper="", method="", doc='"""One."""', tool=None):
+    def runs(**parts):
         """How many cells a module of that text runs."""
-        (tmp_path / f"{tools}.py").write_text(tool or "def twice(x):\n    return 2 * x\n")
-        importlib.invalidate_caches()
-        path, text = tmp_path / "study.py", STUDY.format(**locals() | {"tools": tools})
-        path.write_text(text)
-        name = str(path) if file else "<1>"
-        linecache.clearcache()
-        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-        module = types.ModuleType("study")
-        module.note = ran.append
-        if file:
-            module.__file__ = name
-        monkeypatch.setitem(sys.modules, "study", module)
-        exec(compile(text, name, "exec"), module.__dict__)
+        plain = {"shift": 1, "helper": "", "base": "", "doc": '"""One."""'}
+        path = tmp_path / "study.py" if file else None
+        study = as_notebook(STUDY.format(**plain | parts), monkeypatch, path, note=ran.append)
         ran.clear()
-        here(module.cell, {"x": [1]}, 1, cache=tmp_path / "cache")
+        here(study.cell, {"x": [1]}, 1, cache=tmp_path / "cache")
         return len(ran)
 
     assert (runs(), runs()) == (1, 0)
     assert runs(doc='"""Two."""  # said otherwise') == 0
-    for part, text in CHANGES.items():
+    for part, text in {"shift": 2, "helper": "* 2", "base": "- 1"}.items():
         assert runs(**{part: text}) == 1, part
     assert runs() == 0  # the first one is still there
+
+
+# A global that the cell reads, and what changes it in place.
+CHANGED = {
+    "a list": ("G = [1, 2]", "G.append(3)", "sum(G)"),
+    "a list in a dict": ("G = {'a': [1, 2]}", "G['a'][0] = 5", "sum(G['a'])"),
+    "a set": ("G = {1, 2}", "G.add(3)", "len(G)"),
+    "an array": ("G = np.arange(3.0)", "G[0] = 7", "G.sum()"),
+    "a frame": ("G = pd.DataFrame({'a': [1.0, 2.0]})", "G.loc[0, 'a'] = 5", "G['a'].sum()"),
+    "a number": ("G = 1", "G = 2", "G"),
+    "a path": ("G = Path('a')", "G = Path('bb')", "len(str(G))"),
+    "a generator of numbers": (
+        "G = np.random.default_rng(1)", "G.random()", "copy.deepcopy(G).random()"),
+    "an object": ("class C: pass\nG = C(); G.a = 1", "G.a = 2", "G.a"),
+    "an object in an object": (
+        "class C: pass\nG = C(); G.a = C(); G.a.b = 1", "G.a.b = 2", "G.a.b"),
+    "an object with slots": (
+        "class C: __slots__ = ('a',)\nG = C(); G.a = 1", "G.a = 2", "G.a"),
+    "an object of a library": ("G = Client(np.ones((2, 1)), [0, 1])", "G.X[0] = 5", "G.X.sum()"),
+    "a bound method": (
+        "class C:\n  a = 1\n  def m(self): return self.a\no = C(); G = o.m", "o.a = 2", "G()"),
+    "a class": ("class G: a = 1", "G.a = 2", "G.a"),
+    "a base class": ("class B: a = 1\nclass G(B): pass", "B.a = 2", "G.a"),
+    "a method": ("class G:\n  def m(self): return 1", "G.m = lambda self: 2", "G().m()"),
+    "a class method": (
+        "class G:\n  @classmethod\n  def m(cls): return 1",
+        "G.m = classmethod(lambda cls: 2)", "G.m()"),
+    "a property": (
+        "class G:\n  p = property(lambda self: 1)", "G.p = property(lambda self: 2)", "G().p"),
+    "a data class": (
+        "@dataclass\nclass G:\n  a: int = 1", "@dataclass\nclass G:\n  a: int = 2", "G().a"),
+    "a function": ("def G(): return 1", "def G(): return 2", "G()"),
+    "a function of exec": (
+        "exec('def G(): return 1', globals())", "exec('def G(): return 2', globals())", "G()"),
+    "a default": ("def G(a=[1]): return a[0]", "G.__defaults__[0][0] = 2", "G()"),
+    "a closure": (
+        "def make(a):\n  def inner(): return a[0]\n  return inner\nx = [1]; G = make(x)",
+        "x[0] = 2", "G()"),
+    "a partial": ("x = [1]; G = functools.partial(sum, x)", "x[0] = 2", "G()"),
+    "a module's number": ("import tools", "tools.NUMBER = 7", "tools.NUMBER"),
+}  # fmt: skip
+IMPORTS = """
+import copy, functools
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from byzlib.federated import Client
+"""
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A module of the reader's in a file, and what writes it anew."""
+    path = tmp_path / "tools.py"
+
+    def write(result):
+        path.write_text(f"import threading\nNUMBER = {result}\nLOCK = threading.Lock()\n"
+                        f"def value():\n    return {result}\n")  # fmt: skip
+        importlib.invalidate_caches()
+
+    write(1)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "tools", raising=False)
+    yield write
+    sys.modules.pop("tools", None)
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_a_global_that_was_changed_gives_no_result_of_yesterday(case, tools, tmp_path, monkeypatch):
+    before, change, value = CHANGED[case]
+    text = f"{IMPORTS}{before}\ndef cell(seed, x):\n    return {{'loss': {value}}}\n"
+    study = as_notebook(text, monkeypatch)
+
+    def found():
+        return here(study.cell, {"x": 0}, 1, cache=tmp_path / "cache")["value"].item()
+
+    first = found()
+    assert found() == first
+    linecache.cache["<2>"] = (len(change), None, change.splitlines(True), "<2>")
+    exec(compile(change, "<2>", "exec"), vars(study))
+    assert found() != first
+
+
+def test_a_module_that_was_reloaded_is_another(tools, tmp_path, monkeypatch):
+    study = as_notebook(
+        "import tools\ndef cell(seed, x):\n    return {'loss': tools.value()}", monkeypatch
+    )
+
+    def found():
+        return here(study.cell, {"x": 0}, 1, cache=tmp_path / "cache")["value"].item()
+
+    assert found() == 1
+    tools(2)
+    with pytest.raises(TypeError, match=r"value is not what stands in tools.py: reload tools"):
+        found()
+    importlib.reload(study.tools)
+    assert found() == 2
+    tools("1  # as before")
+    importlib.reload(study.tools)
+    assert found() == 1
+
+
+@pytest.mark.parametrize("made", ["threading.Lock()", "(i for i in [1])"])
+def test_a_global_that_cannot_be_hashed_is_refused_by_name(made, tmp_path, monkeypatch):
+    text = f"import threading\nG = [{made}]\ndef cell(seed, x):\n    return {{'loss': len(G)}}"
+    study = as_notebook(text, monkeypatch)
+    with pytest.raises(TypeError, match=r"reads cell\.G\.0, a .*, which cannot be hashed"):
+        here(study.cell, {"x": 0}, 1, cache=tmp_path / "cache")
 
 
 def test_the_key_holds_every_room_of_the_library(tmp_path, monkeypatch):
@@ -311,13 +420,9 @@ def test_illegal_use(call, error, sentence):
         call()
 
 
-def test_a_cell_on_disk_has_readable_code(tmp_path):
+def test_a_cell_on_disk_is_a_function(tmp_path):
     with pytest.raises(TypeError, match="made with def"):
         here(lambda seed, rule: {"loss": 1}, {"rule": "a"}, cache=tmp_path)
-    space = {}
-    exec("def cell(seed, rule):\n    return {'loss': 1}", space)
-    with pytest.raises(TypeError, match="code of cell cannot be read"):
-        here(space["cell"], {"rule": "a"}, cache=tmp_path)
 
 
 # --- planted: federated training with a planted signal -------------------------------------------

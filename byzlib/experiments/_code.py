@@ -21,8 +21,9 @@ def code_of(cell):
     """Digest of a cell, of all that it reads, of byzlib, and of NumPy's version.
 
     A function in a file stands for the whole file, one in a notebook for itself. What it reads is
-    followed, but not into installed packages: functions, classes, modules, and constants (numbers,
-    names and arrays; tuples, lists and dicts of these).
+    followed, but not into installed packages: functions, classes and their bases, modules, and
+    values, by what they hold. What cannot be hashed, and a module that is not what its file says,
+    is refused by name with a TypeError.
     """
     inner = inspect.unwrap(cell)
     if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
@@ -44,38 +45,84 @@ def library_code(folder):
 def _follow(thing, name, found, own):
     """Add to `found`, {id: (thing, text)}, a thing and all it reads; own: its package."""
     thing = inspect.unwrap(thing) if callable(thing) else thing
-    if isinstance(thing, (*PLAIN, np.ndarray, np.generic)):
-        found[name] = thing, f"{name} = {joblib.hash(thing)}"
+    parts = _parts(thing, own)
+    if parts is None:
+        found[name] = thing, f"{name} = {_hash(thing, name)}"
     elif id(thing) not in found and not _is_installed(thing, own):
         found[id(thing)] = thing, f"{name}: {_text(thing)}"  # a thing that is held keeps its id
-        for inner, value in _reads(thing).items():
+        for inner, value in parts.items():
             _follow(value, f"{name}.{inner}", found, own)
 
 
-def _reads(thing):
-    """{name: value} of what a thing looks up or consists of, in a fixed order."""
+def _parts(thing, own):
+    """{name: value} of what a thing looks up or consists of, in a fixed order; None for a value."""
     if inspect.isfunction(thing):
         cells = zip(thing.__code__.co_freevars, thing.__closure__ or ())
         known = thing.__globals__ | {name: cell.cell_contents for name, cell in cells}
-        names = sorted(_names(thing.__code__) & known.keys())
         given = {"defaults": thing.__defaults__, "keywords": thing.__kwdefaults__}
-        return {name: known[name] for name in names} | given
+        return _looked_up(_names(thing.__code__), known, own, set()) | given
+    if inspect.ismethod(thing):
+        return {"function": thing.__func__, "object": thing.__self__}
     if isinstance(thing, functools.partial):
         return {"function": thing.func, "arguments": thing.args, "keywords": thing.keywords}
+    if isinstance(thing, property):
+        return {"get": thing.fget, "set": thing.fset, "delete": thing.fdel}
     if isinstance(thing, tuple | list):
         return dict(enumerate(thing))
     if isinstance(thing, dict):
         return {joblib.hash(key): value for key, value in thing.items()}
-    if inspect.isclass(thing) or inspect.ismodule(thing):
+    if inspect.ismodule(thing):
+        return {name: part for name, part in vars(thing).items() if name[:2] != "__"}
+    if inspect.isclass(thing):
         parts = {name: getattr(part, "__func__", part) for name, part in vars(thing).items()}
-        return {n: p for n, p in parts.items() if inspect.isfunction(p) or n[:2] != "__"}
-    return {"class": type(thing)}
+        return {n: part for n, part in parts.items() if _decides(n, part)} | {
+            "bases": thing.__bases__
+        }
+    if hasattr(thing, "__dict__") and _is_ours(type(thing), own):
+        return {"class": type(thing), "state": vars(thing)}
+    return None
+
+
+def _looked_up(names, known, own, seen):
+    """{name: value} of the names in `known`; of a module that is not installed those of its own."""
+    found = {}
+    for name in sorted(names & known.keys()):
+        value = known[name]
+        if not inspect.ismodule(value) or _is_installed(value, own):
+            found[name] = value
+        elif value not in seen:
+            inner = _looked_up(names, vars(value), own, seen | {value})
+            found |= {f"{name}.{part}": value for part, value in inner.items()}
+    return found
+
+
+def _decides(name, part):
+    """Is it a part of a class that says what its instances do?"""
+    if inspect.isfunction(part):
+        return True
+    hidden = inspect.isgetsetdescriptor(part) or inspect.ismemberdescriptor(part)
+    return not (hidden or name[:2] == "__" or name == "_abc_impl")
+
+
+def _is_ours(kind, own):
+    """Is it a class of byzlib or of the reader's?"""
+    return _root(kind) == LIBRARY.name or not _is_installed(kind, own)
+
+
+def _hash(value, name):
+    """Digest of what a value holds."""
+    try:
+        return joblib.hash(value)
+    except Exception:
+        raise TypeError(
+            f"the cell reads {name}, a {type(value).__name__}, which cannot be hashed to tell "
+            "whether it changed; make it inside the cell"
+        ) from None
 
 
 def _names(code):
     """The names that a code object, and those inside it, look up."""
-    inner = [constant for constant in code.co_consts if inspect.iscode(constant)]
-    return {*code.co_names, *code.co_freevars}.union(*map(_names, inner))
+    return {name for one in _nested(code) for name in (*one.co_names, *one.co_freevars)}
 
 
 def _module(thing):
@@ -103,17 +150,42 @@ def _is_installed(thing, own):
 
 def _text(thing):
     """The code of a thing's file; in a notebook its own, or else what kind of thing it is."""
-    _, file = _module(thing)
+    name, file = _module(thing)
     if file is not None:
+        if inspect.isfunction(thing) and _is_stale(thing.__code__, file):
+            raise TypeError(
+                f"{thing.__qualname__} is not what stands in {file.name}: reload {name}, or start "
+                "anew"
+            )
         return _code(file)
     if not inspect.isfunction(thing):
         return type(thing).__name__
     try:
         return _bare(inspect.getsource(thing))
     except OSError:
-        raise TypeError(
-            f"the code of {thing.__name__} cannot be read; put it in a file or a notebook"
-        ) from None
+        return _instructions(thing.__code__)
+
+
+def _is_stale(code, file):
+    """Has the file that a code object comes from been changed since?"""
+    if Path(code.co_filename) != file:
+        return False
+    now = compile(file.read_text(encoding="utf-8"), code.co_filename, "exec", dont_inherit=True)
+    return _instructions(code) not in map(_instructions, _nested(now))
+
+
+def _nested(code):
+    """A code object and all inside it."""
+    yield code
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _nested(constant)
+
+
+def _instructions(code):
+    """What a code object does, as text, wherever it stands."""
+    inner = [_instructions(c) if inspect.iscode(c) else repr(c) for c in code.co_consts]
+    return repr((code.co_qualname, code.co_code, code.co_names, code.co_varnames, inner))
 
 
 def _code(path):
