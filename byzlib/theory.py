@@ -111,6 +111,7 @@ NEEDS = {
     "> 0": lambda x: x > 0,  # infinity is a number that some radii want
     ">= 0": lambda x: x >= 0,
     "finite": np.isfinite,
+    "finite and > 0": lambda x: (x > 0) & np.isfinite(x),
     "finite and >= 0": lambda x: (x >= 0) & np.isfinite(x),
     "in (0, 1)": lambda x: (0 < x) & (x < 1),
     "in [0, 1)": lambda x: (0 <= x) & (x < 1),
@@ -136,6 +137,14 @@ def as_number(value, name, caller, needs="> 0"):
     if np.ndim(value) != 0:
         raise TypeError(f"{caller} needs a number {name}; got {value!r}")
     return float(as_numbers(value, name, caller, needs))
+
+
+def as_labels(y, caller):
+    """`y` as an integer array; others are refused, for a cast would cut 2.9 to class 2."""
+    y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"{caller} needs integer labels; got dtype {y.dtype}")
+    return y
 
 
 def as_generator(rng, caller):

@@ -7,7 +7,7 @@ body, and turnover / volume, the average price paid, lies between them if it did
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import as_count, as_generator, as_labels, as_number
 
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
 FOUR = ("price_return", "body_ratio", "upper_shadow", "volume_change")
@@ -24,7 +24,7 @@ def label_flip(y, mapping=None):
 
     Returns a new integer array of the shape of y.
     """
-    y = _labels(y, "label_flip")
+    y = as_labels(y, "label_flip")
     flipped = y.copy()
     for true, false in ({0: 2, 2: 0} if mapping is None else dict(mapping)).items():
         true = as_count(true, "label in mapping", "label_flip")
@@ -67,7 +67,7 @@ def backdoor(X, y, trigger, target, *, share=1.0, rng=None):
 
     Source: Bagdasaryan et al., AISTATS 2020; Gu, Dolan-Gavitt and Garg, 2017, arXiv 1708.06733.
     """
-    X, y = np.array(X), _labels(y, "backdoor").copy()
+    X, y = np.array(X), as_labels(y, "backdoor").copy()
     if X.dtype.kind not in "fiu":
         raise TypeError(f"backdoor needs real features; got dtype {X.dtype}")
     if X.ndim < 1 or X.shape[:-1] != y.shape:
@@ -186,13 +186,6 @@ def spoofed_book(candles, rng, *, share=0.1, depth=(1.0, 3.0)):
     high = np.where(spoofed & upward, h * reach, h)
     floor = np.where(spoofed & ~upward, low / reach, low)
     return _tampered(candles, "spoofed book", high, floor, v, paid)
-
-
-def _labels(y, caller):
-    y = np.asarray(y)
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"{caller} needs integer labels; got dtype {y.dtype}")
-    return y
 
 
 def _random_share(count, share, rng, caller):

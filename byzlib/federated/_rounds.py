@@ -1,232 +1,225 @@
-"""One round of federated training, for a stack of runs at once.
+"""The rounds of `ByzantineFL`, for a stack of runs at once."""
 
-Arrays have the runs that still go on as their leading axis: answers (R, n, d) of n clients.
-"""
+import contextlib
 
 import numpy as np
 
-from byzlib.federated.clients import stack
+from byzlib.federated._contract import one_by_one
+from byzlib.federated.clients import is_nested, stack
 from byzlib.theory import as_number, free_parameters
 
 
 class Rounds:
-    """A stack of S runs in progress. One whose numbers stop being finite ends; the others go on.
+    """S runs in progress. A run whose numbers stop being finite ends; the others go on.
+
+    In a round, arrays have the R runs that still go on as their leading axis. A single run is a
+    stack of one, whose rule and attack are called one by one.
 
     Parameters
     ----------
     setting : ByzantineFL
     generators : list of S generators
     record : Recorder
-    start : (d,) or (S, d) array_like, or None for the model's own
     single : bool
-        Whether rule and attack see (n, d) of one run, or a stack of them.
     trust : bool
         Whether the rule is asked whom it trusted.
     """
 
-    def __init__(self, setting, generators, record, start, single, trust):
+    def __init__(self, setting, generators, record, single, trust):
         self.setting, self.generators, self.record = setting, generators, record
         self.single = single
+        self.model, self.rule, self.attack = setting.model, setting.rule, setting.attack
+        if single:
+            self.rule = one_by_one(self.rule)
+            self.attack = self.attack and one_by_one(self.attack)
+        self.rule_takes = free_parameters(self.rule) & {"f", "center", "rng"}
+        self.rule_takes |= {"weights"} if setting.weighted else set()
+        self.rule_takes |= free_parameters(self.rule) & {"return_weights"} if trust else set()
+        self.attack_takes = free_parameters(self.attack) & {"rng", "round", "own", "history"}
+        self.liars = setting.byzantine
+        self.honest = np.setdiff1d(np.arange(setting.n), self.liars)
+        # Liars that make their lies of other people's answers compute none of their own.
+        idle = self.attack and not self.attack_takes & {"own", "history"}
+        self.busy = self.honest if idle else np.arange(setting.n)
         self.runs = np.arange(len(generators))  # those that go on
-        self.theta = self._first_models(start)
-        self.rule_takes = free_parameters(setting.rule)
-        self.rule_takes &= {"f", "weights", "center", "rng", "return_weights"}
-        self.rule_takes -= {"weights"} if not setting.weighted else set()
-        self.rule_takes -= {"return_weights"} if not trust else set()
-        self.attack_takes = free_parameters(setting.attack) & {"rng", "round", "own", "history"}
-        self.byzantine = setting.byzantine
-        self.honest = np.setdiff1d(np.arange(setting.n), self.byzantine)
-        # Liars that make their lies of other people's answers need none of their own.
-        idle = setting.attack and not self.attack_takes & {"own", "history"}
-        self.heard = self.honest if idle else np.arange(setting.n)
-        runs, d = self.theta.shape
-        self.momentum = np.zeros((runs, len(self.heard), d), self.theta.dtype)
-        self.last = np.zeros_like(self.theta)
-        self.history = []
-        self._collect_samples()
+        self.theta = np.stack([self.model.init(rng) for rng in generators])  # (S, d)
+        self.last_step = np.zeros_like(self.theta)
+        self.momentum = np.zeros((len(generators), len(self.busy), self.theta.shape[1]))
+        self.momentum = self.momentum.astype(self.theta.dtype)
+        self.history = []  # what the liars would have sent, (R, 1, f, d) a round
+        self.samples = Samples(setting, generators, self.busy, self.theta.dtype)
+        claims = [[client.claimed for client in own] for own in _lists(setting.clients)]
+        # In units of the largest, for a claim may be too large for a float.
+        claims = [[claim / max(own) for claim in own] for own in claims]
+        self.claims = np.broadcast_to(claims, (len(generators), setting.n))
 
-    def step(self, t):
-        """Round t, counted from 1: answers, lies, the rule, and a step of the model."""
-        rate = self._rate(t)
-        with np.errstate(over="ignore", invalid="ignore"):
-            answers = self._answers(rate)
-            honest = answers.take(self.honest, axis=1)
-            broken = ~np.isfinite(honest).all(axis=(1, 2))
-            keep = self.stop(t, dict.fromkeys(np.flatnonzero(broken), "an honest answer"))
-            answers, honest = answers[keep], honest[keep]
-            if not len(self.runs):
-                return
-            updates = self._attacked(answers, honest, t)
-        step, trust, refused = self._aggregated(updates)
-        self.record.trust[self.runs, t - 1] = trust
-        keep = self.stop(t, refused)
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.theta[self.runs] -= rate * step[keep]
-            self.last[self.runs] = step[keep]
-            away = step - honest.mean(axis=1, dtype=float)
-            distance = np.linalg.norm(away, axis=-1)[keep]
-        broken = ~np.isfinite(self.theta[self.runs]).all(axis=-1)
-        keep = self.stop(t, dict.fromkeys(np.flatnonzero(broken), "the parameters"))
-        self.record.add(t, "distance to honest mean", self.runs, distance[keep])
+    def round(self, t):
+        """Round t = 1, 2, ...: theta <- theta - learning_rate * rule(honest answers and lies)."""
+        runs, rate = self.runs, self._rate(t)
+        answers = self._answers(rate)  # (R, n, d), if nobody lied
+        honest = answers.take(self.honest, axis=1)
+        broken = ~np.isfinite(honest).all(axis=(1, 2))
+        answers[broken] = honest[broken] = 0.0  # these runs end; attack and rule meet numbers only
+        updates = self._with_lies(answers, honest, t)
+        step, trust, ended = self._aggregated(updates)
+        ended |= dict.fromkeys(np.flatnonzero(broken), "an honest answer")
+        step[list(ended)] = 0.0
+        theta = self.theta[runs] - rate * step
+        unbounded = ~np.isfinite(theta).all(axis=1)
+        ended |= dict.fromkeys(np.flatnonzero(unbounded), "the parameters")
 
-    def stop(self, t, reasons):
-        """End runs, {place among those that go on: why}; the index that keeps the others."""
-        if not reasons:
-            return slice(None)
-        keep = ~np.isin(np.arange(len(self.runs)), list(reasons))
-        for place, reason in reasons.items():
-            self.record.stop(t, self.runs[place], reason)
-        self.runs = self.runs[keep]
-        if not self.single:
-            self.history = [own[keep] for own in self.history]
-        return keep
+        self.theta[runs], self.last_step[runs] = theta, step
+        self.record.trust[runs[~broken], t - 1] = trust[~broken]
+        going = self.end(t, ended)
+        distance = np.linalg.norm(step - honest.mean(axis=1, dtype=float), axis=-1)
+        self.record.add(t, "distance to honest mean", self.runs, distance[going])
 
-    def _first_models(self, start):
-        model, runs = self.setting.model, len(self.generators)
-        if start is None:
-            return np.stack([model.init(rng) for rng in self.generators])
-        start = np.asarray(start)
-        start = start if start.dtype in (np.float32, np.float64) else start.astype(float)
-        d = model.n_parameters
-        if start.shape not in ((d,), (runs, d)) or not np.isfinite(start).all():
-            raise ValueError(
-                f"a run starts from finite parameters ({d},) or ({runs}, {d}); "
-                f"got shape {start.shape}"
-            )
-        return np.broadcast_to(start, (runs, d)).copy()
+    def end(self, t, ended):
+        """End runs in round t, {place among those that go on: why}; True for the others, (R,)."""
+        for place, reason in ended.items():
+            self.record.end(t, self.runs[place], reason)
+        going = ~np.isin(np.arange(len(self.runs)), list(ended))
+        self.runs, self.history = self.runs[going], [past[going] for past in self.history]
+        return going
+
+    def measure(self, t, evaluation):
+        """Measure the runs that go on, after round t; one whose loss is not finite ends."""
+        values = evaluation(self.theta[self.runs], self.runs) if len(self.runs) else {}
+        broken = np.flatnonzero(~np.isfinite(values.get("loss", 0.0)))
+        going = self.end(t, dict.fromkeys(broken, "the loss"))
+        for name, value in values.items():
+            self.record.add(t, name, self.runs, value[going])
 
     def _rate(self, t):
         rate = self.setting.learning_rate
-        return as_number(rate(t), "learning_rate", "ByzantineFL") if callable(rate) else rate
+        return as_rate(rate(t)) if callable(rate) else rate
 
-    # The samples
-
-    def _collect_samples(self):
-        """X (S, k, m, p), y and weight of the k clients heard; S is 1 if all runs share them."""
-        clients, runs = self.setting.clients, len(self.generators)
-        self.shared = not isinstance(clients[0], list | tuple)
-        lists = [clients] if self.shared else clients
-        if not self.shared and len(lists) != runs:
-            raise ValueError(
-                f"a stack needs a list for each seed, lists of clients for {runs} seeds; "
-                f"got {len(lists)}"
-            )
-        X, y, weight = stack(lists)
-        sizes = weight.sum(axis=-1, dtype=int)
-        # Equal sizes as one number: the same draws in half the time.
-        high = [int(own[0]) if (own == own[0]).all() else own[:, None] for own in sizes]
-        self.high = high * runs if self.shared else high
-        self.X = X.astype(self.theta.dtype, copy=False).take(self.heard, axis=1)
-        self.y = y.take(self.heard, axis=1)
-        self.weight = None if weight.all() else weight.take(self.heard, axis=1)
-        claims = [[client.claimed for client in own] for own in lists]
-        self.claims = np.broadcast_to(np.array(claims, float), (runs, self.setting.n))
-
-    def _samples(self):
-        """Samples of one step, X (R, k, m, p), y and weight: all, or a batch for each client."""
-        everyone = self.shared or len(self.runs) == len(self.generators)
-        here = slice(None) if everyone else self.runs
-        if self.setting.batch_size is None:
-            return self.X[here], self.y[here], None if self.weight is None else self.weight[here]
-        # Liars draw too, heard or not, so that all attacks meet the same honest batches.
-        size = (self.setting.n, self.setting.batch_size)
-        drawn = [self.generators[run].integers(0, self.high[run], size) for run in self.runs]
-        # All samples as one list of rows, which is quicker to pick from than an array of lists.
-        *lead, m, p = self.X.shape
-        first = np.arange(0, self.y.size, m).reshape(*lead, 1)[here]
-        rows = first + np.stack(drawn).take(self.heard, axis=1)
-        return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
-
-    # What the clients send
+    # What the clients answer
 
     def _answers(self, rate):
-        """What all clients would send if none of them lied, (R, n, d); zero where nobody hears."""
-        steps, beta = self.setting.local_steps, self.setting.momentum
-        start = local = self.theta[self.runs, None]
-        for _ in range(steps):
-            gradient = self.setting.model.gradient(local, *self._samples())
-            local = local - rate * gradient if steps > 1 else local
-        update = gradient if steps == 1 else (start - local) / rate
-        shape = (len(self.runs), len(self.heard), self.theta.shape[-1])
+        """What the n clients would send if nobody lied, (R, n, d); zero of who is not busy."""
+        theta, update = self.theta[self.runs, None], 0.0
+        for _ in range(self.setting.local_steps):
+            update = update + self.model.gradient(
+                theta - rate * update, *self.samples.of(self.runs)
+            )
+        shape = (len(self.runs), len(self.busy), self.theta.shape[1])
         if np.shape(update) != shape:
             raise ValueError(
                 f"a model's gradient must keep leading axes, {shape}; got {np.shape(update)}"
             )
-        if beta:
+        if beta := self.setting.momentum:
             update = beta * self.momentum[self.runs] + (1 - beta) * update
             self.momentum[self.runs] = update
-        answers = np.zeros((len(self.runs), self.setting.n, shape[-1]), self.theta.dtype)
-        answers[:, self.heard] = update
+        answers = np.zeros((shape[0], self.setting.n, shape[2]), self.theta.dtype)
+        answers[:, self.busy] = update
         return answers
 
-    def _attacked(self, answers, honest, t):
-        """The updates as the server receives them: the liars' rows are what the attack says."""
-        attack, f = self.setting.attack, len(self.byzantine)
-        if not attack or not f:
+    # What the server receives, and what it makes of it
+
+    def _with_lies(self, answers, honest, t):
+        """The updates (R, n, d): the answers, but the liars' rows are what the attack says."""
+        if not self.attack or not len(self.liars):
             return answers
-        own = self._trials(answers.take(self.byzantine, axis=1))
-        offered = {"rng": self._rngs(self.runs), "round": t, "own": own, "history": self.history}
+        own = answers.take(self.liars, axis=1)[:, None]
+        offered = {
+            "rng": tuple(self.generators[run] for run in self.runs),
+            "round": t,
+            "own": own,
+            "history": self.history,
+        }
         wanted = {name: offered[name] for name in self.attack_takes}
-        lies = attack(self._trials(honest), f, **wanted)
-        if np.shape(lies) != own.shape:
-            raise ValueError(
-                f"an attack must return one row a liar, of shape {own.shape}; got "
-                f"{np.shape(lies)}{'' if self.single else '; one for single runs needs one_by_one'}"
-            )
+        lies = self.attack(honest[:, None], len(self.liars), **wanted)
+        self._check("an attack must return one row a liar", lies, own.shape)
         if "history" in self.attack_takes:
             self.history = [*self.history, own]
-        answers[:, self.byzantine] = np.reshape(lies, (-1, f, answers.shape[-1]))
-        return answers
-
-    # What the server makes of it
+        updates = answers.copy()
+        updates[:, self.liars] = np.asarray(lies)[:, 0]
+        return updates
 
     def _aggregated(self, updates):
-        """The rule's answers (R, d), whom it trusts (R, n), and {place: why there is no answer}."""
-        step = np.full_like(updates[:, 0], np.nan)
-        trust, refused = np.full(updates.shape[:2], np.nan), {}
+        """The rule's answers (R, d), whom it trusts (R, n), and {place: why it gave no answer}."""
         whole = np.isfinite(updates).all(axis=(1, 2))
-        # A rule may refuse broken rows, so the runs that have some are asked one at a time.
-        groups = [[k] for k in np.flatnonzero(~whole)]
-        if whole.any():
-            groups.append(slice(None) if whole.all() else np.flatnonzero(whole))
-        for group in groups:
+        if whole.all():
+            return *self._asked(updates, self.runs), {}
+        if "rng" not in self.rule_takes:  # what draws is not asked twice
+            with contextlib.suppress(ValueError):
+                return *self._asked(updates, self.runs), {}
+        # The broken rows of some runs are too many for the rule: each run is asked by itself.
+        step, trust = np.zeros_like(updates[:, 0]), np.full(updates.shape[:2], np.nan)
+        refused = {}
+        for k in range(len(updates)):
             try:
-                step[group], trust[group] = self._asked(updates[group], self.runs[group])
-            except ValueError as error:
-                if whole[group].all():
+                step[k], trust[k] = self._asked(updates[[k]], self.runs[[k]])
+            except ValueError as refusal:
+                if whole[k]:
                     raise
-                refused[group[0]] = str(error)
+                refused[k] = str(refusal)
         return step, trust, refused
 
     def _asked(self, updates, runs):
-        """The rule's answers to some runs, and whom it trusts, NaN where it does not say."""
+        """The rule's answers to some runs, (R, d), and whom it trusts, NaN if it does not say."""
         offered = {
             "f": self.setting.f,
-            "weights": self._trials(self.claims[runs]),
-            "center": self._trials(self.last[runs]),
-            "rng": self._rngs(runs),
+            "weights": self.claims[runs, None],
+            "center": self.last_step[runs, None],
+            "rng": tuple(self.generators[run] for run in runs),
             "return_weights": True,
         }
         wanted = {name: offered[name] for name in self.rule_takes}
-        answer = self.setting.rule(self._trials(updates), **wanted)
-        silent = np.full(updates.shape[:2], np.nan)
-        step, trust = answer if "return_weights" in wanted else (answer, silent)
-        shape = offered["center"].shape
-        if np.shape(step) != shape:
-            raise TypeError(
-                f"a rule must return one row a run, of shape {shape}; got {np.shape(step)}"
-                f"{'' if self.single else '; one for single runs needs one_by_one'}"
+        # The axis of one tells runs from clients: whoever averages over the wrong axis gets a
+        # shape that cannot be taken for an answer, ten runs of ten clients or not.
+        step = self.rule(updates[:, None], **wanted)
+        trust = np.full((len(runs), 1, self.setting.n), np.nan)
+        step, trust = step if "return_weights" in wanted else (step, trust)
+        self._check("a rule must return one row a run", step, offered["center"].shape)
+        return np.array(step, updates.dtype)[:, 0], trust[:, 0]
+
+    def _check(self, promise, answer, shape):
+        if np.shape(answer) != shape:
+            wanted, got = (s[2:] if self.single else s for s in (shape, np.shape(answer)))
+            hint = "" if self.single else "; one for single runs needs one_by_one"
+            raise TypeError(f"{promise}, of shape {wanted}; got {got}{hint}")
+
+
+class Samples:
+    """What the k busy clients train on: X (S, k, m, p), y, weight; S = 1 if all runs share them."""
+
+    def __init__(self, setting, generators, busy, dtype):
+        self.generators, self.busy = generators, busy
+        self.shared, lists = not is_nested(setting.clients), _lists(setting.clients)
+        if not self.shared and len(lists) != len(generators):
+            raise ValueError(
+                f"a stack needs a list for each seed, lists of clients for {len(generators)} "
+                f"seeds; got {len(lists)}"
             )
-        return np.reshape(step, (len(runs), -1)), np.reshape(trust, (len(runs), -1))
+        X, y, weight = stack(lists)
+        self.X, self.y = X.astype(dtype, copy=False).take(busy, axis=1), y.take(busy, axis=1)
+        self.weight = None if weight.all() else weight.take(busy, axis=1)
+        # Liars draw too, busy or not, so that all attacks meet the same honest batches.
+        self.batch = setting.batch_size and (setting.n, setting.batch_size)
+        sizes = weight.sum(axis=-1, dtype=int)
+        # Equal sizes as one number: the same draws in half the time.
+        sizes = [int(own[0]) if (own == own[0]).all() else own[:, None] for own in sizes]
+        self.sizes = sizes * len(generators) if self.shared else sizes
 
-    def _trials(self, array):
-        """Rows of runs as rule and attack see them: (R, 1, ...), or (...) for a single run.
+    def of(self, runs):
+        """Those of some runs for one gradient, (R, k, m, p): all, or a batch for each client."""
+        everyone = self.shared or len(runs) == len(self.generators)
+        here = slice(None) if everyone else runs
+        if not self.batch:
+            return self.X[here], self.y[here], None if self.weight is None else self.weight[here]
+        drawn = [self.generators[run].integers(0, self.sizes[run], self.batch) for run in runs]
+        # All samples as one list of rows, which is quicker to pick from than an array of lists.
+        *lead, m, p = self.X.shape
+        first = np.arange(0, self.y.size, m).reshape(*lead, 1)[here]
+        rows = first + np.stack(drawn).take(self.busy, axis=1)
+        return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
 
-        The axis of one tells runs from clients: whoever averages over the wrong axis gets a shape
-        that cannot be taken for an answer, ten runs of ten clients or not.
-        """
-        return array[0] if self.single else array[:, None]
 
-    def _rngs(self, runs):
-        """The generators of some runs, or the one of a single run."""
-        return self.generators[0] if self.single else tuple(self.generators[run] for run in runs)
+def _lists(clients):
+    return clients if is_nested(clients) else [clients]
+
+
+def as_rate(value):
+    return as_number(value, "learning_rate", "ByzantineFL", "finite and > 0")

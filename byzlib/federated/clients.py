@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import as_count, as_generator, as_labels, as_number
+
+DRAWS = 1000  # of shares, until no client is left with nothing
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Client:
     ----------
     X : (m, p) float array
     y : (m,) integer array
+        TypeError for other labels, which would be cut to integers.
     name : str
     poison : callable (X, y) -> (X, y), optional
         What a dishonest client does to its data before training on them; it never changes X or y
@@ -39,6 +42,7 @@ class Client:
             )
         if len(self.y) == 0:
             raise ValueError(f"Client {self.name!r} needs at least one sample; got none")
+        as_labels(self.y, f"Client {self.name!r}")
         if self.claims is not None:
             as_count(self.claims, "claims", "Client", least=1)
 
@@ -52,12 +56,15 @@ class Client:
     @property
     def claimed(self):
         """The number of samples that the server is told."""
-        return len(self) if self.claims is None else self.claims
+        return len(self) if self.claims is None else int(self.claims)
 
     @property
     def training_data(self):
         """(X, y) as this client trains on them: poisoned where it poisons."""
-        return self.poison(self.X, self.y) if self.poison else (self.X, self.y)
+        if not self.poison:
+            return self.X, self.y
+        X, y = self.poison(self.X, self.y)
+        return X, as_labels(y, f"Client {self.name!r}, poisoned,")
 
 
 def split_iid(X, y, n, rng):
@@ -79,7 +86,7 @@ def split_iid(X, y, n, rng):
     return _dealt(X, y, np.array_split(order, n))
 
 
-def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
+def split_dirichlet(X, y, n, alpha, rng):
     """Deal samples so that the clients' class shares differ: label skew with one knob.
 
     Each class is divided among the clients in proportions drawn from Dirichlet(alpha, ..., alpha).
@@ -89,11 +96,9 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
     ----------
     X, y, n, rng : as in `split_iid`
     alpha : float
-        Concentration, > 0. 100 is nearly even, 1 uneven, 0.1 extreme.
-    max_draws : int
-        How often to draw again when a client is left with nothing before giving up.
+        Concentration, > 0. Infinity is even, 100 nearly so, 1 uneven, 0.1 extreme.
 
-    Returns as `split_iid`; no client is empty.
+    Returns as `split_iid`; no client is empty. ValueError where a thousand draws left one so.
 
     Source: Hsu, Qi and Brown, 2019, arXiv 1909.06335; the per-class form is Yurochkin et al., 2019.
     """
@@ -101,7 +106,10 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
     alpha = as_number(alpha, "alpha", "split_dirichlet")
     rng = as_generator(rng, "split_dirichlet")
     members = [rng.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
-    for _ in range(max_draws):
+    if np.isinf(n * alpha):  # each class is dealt like cards
+        order = np.concatenate(members)
+        return _dealt(X, y, [rng.permutation(order[i::n]) for i in range(n)])
+    for _ in range(DRAWS):
         shares = rng.dirichlet(np.full(n, alpha), size=len(members))
         hands = [
             np.split(who, np.round(np.cumsum(share)[:-1] * len(who)).astype(int))
@@ -111,7 +119,7 @@ def split_dirichlet(X, y, n, alpha, rng, max_draws=1000):
         if min(len(part) for part in parts) > 0:
             return _dealt(X, y, [rng.permutation(part) for part in parts])
     raise ValueError(
-        f"split_dirichlet left a client without samples in {max_draws} draws; "
+        f"split_dirichlet left a client without samples in {DRAWS} draws; "
         f"got alpha = {alpha}, n = {n}, {len(y)} samples: raise alpha or lower n"
     )
 
@@ -177,7 +185,7 @@ def stack(clients):
 
     All with a leading axis of length S for a list of S lists.
     """
-    nested = not isinstance(clients[0], Client)
+    nested = is_nested(clients)
     lists = clients if nested else [clients]
     data = [client.training_data for own in lists for client in own]
     widths = sorted({np.shape(X)[1] for X, _ in data})
@@ -195,16 +203,19 @@ def stack(clients):
     return X, y, weight
 
 
+def is_nested(clients):
+    """Is it a list of lists of clients, one for each seed?"""
+    return isinstance(clients, list | tuple) and any(isinstance(c, list | tuple) for c in clients)
+
+
 def _dealt(X, y, parts):
     return [Client(X[part], y[part], name=f"client {i}") for i, part in enumerate(parts)]
 
 
 def _checked(X, y, n, caller):
-    X, y, n = np.asarray(X), np.asarray(y), as_count(n, "n", caller)
+    X, y, n = np.asarray(X), as_labels(y, caller), as_count(n, "n", caller)
     if X.ndim != 2 or y.shape != X.shape[:1]:
         raise ValueError(f"{caller} needs X (m, p) and y (m,); got {X.shape} and {y.shape}")
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"{caller} needs integer labels; got dtype {y.dtype}")
     if not 1 <= n <= len(y):
         raise ValueError(f"{caller} needs 1 <= n <= number of samples; got n = {n}, m = {len(y)}")
     return X, y, n

@@ -94,7 +94,7 @@ class Recorder:
         """One value of a metric for each of the given runs."""
         self._rows.append((t, metric, np.array(runs), np.asarray(values, dtype=float)))
 
-    def stop(self, t, run, reason):
+    def end(self, t, run, reason):
         """This run ended in round t."""
         self.diverged_at[run], self.reason[run] = t, reason
 

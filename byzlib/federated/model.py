@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator
+from byzlib.theory import as_count, as_generator, as_labels
 
 BLOCK_BYTES = 1 << 19  # of hidden activations at a time, so that they stay in the cache
 
@@ -67,68 +67,61 @@ class SimpleModel:
 
     def predict_proba(self, theta, X):
         """Class probabilities, (..., m, n_classes)."""
-        lead, m, dtype, blocks = self._blocks(theta, X)
-        probabilities = np.empty((*lead, m, self.n_classes), dtype)
-        for block, layers, inputs in blocks:
-            _, scores = self._forward(layers, inputs)
-            probabilities[block] = _softmax(scores).swapaxes(-1, -2)
-        return probabilities
+
+        def probabilities(theta, X):
+            return _softmax(self._forward(theta, X)[-1]).swapaxes(-1, -2)
+
+        return self._in_blocks(probabilities, theta, X)
 
     def predict(self, theta, X):
         """Most probable class, (..., m) integers."""
-        lead, m, _, blocks = self._blocks(theta, X)
-        classes = np.empty((*lead, m), np.int64)
-        for block, layers, inputs in blocks:
-            _, scores = self._forward(layers, inputs)
-            classes[block] = scores.argmax(axis=-2)
-        return classes
+        return self._in_blocks(lambda *block: self._forward(*block)[-1].argmax(axis=-2), theta, X)
 
     def loss(self, theta, X, y, weight=None):
         """Mean cross-entropy in nats, (...,): L = -sum_i w_i log p_{y_i}(x_i) / sum_i w_i.
 
         `weight` (..., m) counts samples, zero for padding; all count once by default.
         """
-        lead, _, dtype, blocks = self._blocks(theta, X, y, weight)
-        loss = np.empty(lead, dtype)
-        for block, layers, inputs, labels, share in blocks:
-            _, scores = self._forward(layers, inputs)
+
+        def mean_surprise(theta, X, y, share):
+            scores = self._forward(theta, X)[-1]
             scores -= scores.max(axis=-2, keepdims=True)
-            of_label = np.take_along_axis(scores, labels[..., None, :], axis=-2)[..., 0, :]
+            of_label = np.take_along_axis(scores, y[..., None, :], axis=-2)[..., 0, :]
             surprise = np.log(np.exp(scores).sum(axis=-2)) - of_label
-            loss[block] = (surprise * share).sum(axis=-1)
-        return loss[()]
+            return (surprise * share).sum(axis=-1)
+
+        return self._in_blocks(mean_surprise, theta, X, y, weight)
 
     def gradient(self, theta, X, y, weight=None):
         """Gradient of `loss` with respect to theta, (..., d), by back-propagation."""
-        lead, _, dtype, blocks = self._blocks(theta, X, y, weight)
-        gradient = np.empty((*lead, self.n_parameters), dtype)
         classes = np.arange(self.n_classes)[:, None]
-        for block, layers, inputs, labels, share in blocks:
-            slopes = self._split(gradient[block])
-            inputs, scores = self._forward(layers, inputs)
+
+        def back_propagated(theta, X, y, share):
+            *inputs, scores = self._forward(theta, X)
             error = _softmax(scores)
-            error -= labels[..., None, :] == classes
+            error -= y[..., None, :] == classes
             error *= share[..., None, :]
-            np.matmul(inputs[-1], error.swapaxes(-1, -2), out=slopes[-1])
+            slopes = [inputs[-1] @ error.swapaxes(-1, -2)]
             if self.n_hidden:
                 hidden = inputs[-1][..., :-1, :]
-                error = layers[-1][..., :-1, :] @ error
+                error = self._split(theta)[-1][..., :-1, :] @ error
                 error *= hidden > 0 if self.activation == "relu" else 1 - hidden**2
-                np.matmul(inputs[0], error.swapaxes(-1, -2), out=slopes[0])
-        return gradient
+                slopes.insert(0, inputs[0] @ error.swapaxes(-1, -2))
+            flat = [slope.reshape(*slope.shape[:-2], -1) for slope in slopes]
+            return np.concatenate(flat, axis=-1)
 
-    def _forward(self, layers, inputs):
-        """Inputs of each layer (..., fan_in + 1, m), the last row ones, and scores (..., C, m)."""
-        all_inputs = [inputs]
-        for layer in layers[:-1]:
-            *lead, fan_in, m = inputs.shape
-            hidden = np.empty((*lead, layer.shape[-1] + 1, m), np.result_type(layer, inputs))
-            units = np.matmul(layer.swapaxes(-1, -2), inputs, out=hidden[..., :-1, :])
+        return self._in_blocks(back_propagated, theta, X, y, weight)
+
+    def _forward(self, theta, X):
+        """Inputs of each layer (..., fan_in + 1, m), the last row ones, then scores (..., C, m)."""
+        *hidden, last = self._split(theta)
+        inputs = [_with_ones(X.swapaxes(-1, -2))]
+        for layer in hidden:
+            units = layer.swapaxes(-1, -2) @ inputs[-1]
             # np.maximum with a number in place of an array takes twice as long.
             np.clip(units, 0, np.inf, units) if self.activation == "relu" else np.tanh(units, units)
-            hidden[..., -1, :] = 1
-            all_inputs.append(inputs := hidden)
-        return all_inputs, layers[-1].swapaxes(-1, -2) @ inputs
+            inputs.append(_with_ones(units))
+        return *inputs, last.swapaxes(-1, -2) @ inputs[-1]
 
     def _split(self, theta):
         """theta (..., d) as views (..., fan_in + 1, fan_out), one a layer."""
@@ -139,10 +132,10 @@ class SimpleModel:
             start = end
         return layers
 
-    def _blocks(self, theta, X, y=None, weight=None):
-        """Leading axes, m, floating type, and what to compute, a part of the first axis at a time.
+    def _in_blocks(self, compute, theta, X, *labels):
+        """compute(theta, X), or with y and shares as well, on checked arrays of one leading shape.
 
-        Each block is (part, layers, inputs), and (labels, shares) where y is given.
+        A part of the longest leading axis at a time, so that hidden units stay in the cache.
         """
         theta, X = _as_float(theta, "theta"), _as_float(X, "X")
         if theta.shape[-1:] != (self.n_parameters,):
@@ -152,30 +145,26 @@ class SimpleModel:
                 f"SimpleModel needs X of shape (..., m, {self.n_features}), m >= 1; got {X.shape}"
             )
         m, dtype = X.shape[-2], np.result_type(theta, X)
-        labels = [] if y is None else [self._labels(y, m), _shares(weight, m, dtype)]
-        shapes = [theta.shape[:-1], X.shape[:-2], *(label.shape[:-1] for label in labels)]
-        lead = _common_shape(shapes, "SimpleModel")
-        theta = np.broadcast_to(theta, (*lead, self.n_parameters))
-        X = np.broadcast_to(X, (*lead, *X.shape[-2:]))
-        labels = [np.broadcast_to(label, (*lead, m)) for label in labels]
-
-        def blocks():
-            longest = max(lead, default=1)
-            before = (slice(None),) * lead.index(longest) if lead else ()
-            widest = max(self.n_hidden, self.n_classes, self.n_features + 1)
-            row = math.prod(lead) // max(1, longest) * m * widest * dtype.itemsize
-            rows = max(1, BLOCK_BYTES // max(1, row))
-            for k in range(0, longest, rows):
-                part = (*before, slice(k, k + rows)) if lead else ...
-                layers, inputs = self._split(theta[part]), _with_ones(X[part])
-                yield part, layers, inputs, *(label[part] for label in labels)
-
-        return lead, m, dtype, blocks()
+        given = [(theta, 1), (X, 2)]  # and how many axes are its own
+        if labels:
+            y, weight = labels
+            given += [(self._labels(y, m), 1), (_shares(weight, m, dtype), 1)]
+        lead = _common_shape([array.shape[: array.ndim - k] for array, k in given], "SimpleModel")
+        arrays = [np.broadcast_to(a, (*lead, *a.shape[a.ndim - k :])) for a, k in given]
+        if not lead or 0 in lead:
+            return compute(*arrays)[()]
+        longest = max(lead)
+        widest = max(self.n_hidden, self.n_classes, self.n_features + 1)
+        size = math.prod(lead) // longest * m * widest * dtype.itemsize
+        rows, before = max(1, BLOCK_BYTES // size), (slice(None),) * lead.index(longest)
+        parts = [
+            compute(*(array[*before, k : k + rows] for array in arrays))
+            for k in range(0, longest, rows)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=len(before))
 
     def _labels(self, y, m):
-        y = np.asarray(y)
-        if y.dtype.kind not in "iu":
-            raise TypeError(f"SimpleModel needs integer labels; got dtype {y.dtype}")
+        y = as_labels(y, "SimpleModel")
         if y.shape[-1:] != (m,):
             raise ValueError(f"SimpleModel needs a label a sample, (..., {m}); got {y.shape}")
         if not (0 <= y.min() and y.max() < self.n_classes):
@@ -197,16 +186,13 @@ class Quadratic:
         Where training begins.
     curvature : float or (d,) array_like
         a > 0; its largest and smallest entries are the L and the mu of the convergence theorems.
-    n_parameters : int, optional
-        d, where neither `start` nor `curvature` says it; 1 by default.
     """
 
-    def __init__(self, start=0.0, curvature=1.0, n_parameters=1):
+    def __init__(self, start=0.0, curvature=1.0):
         start, curvature = _as_float(start, "start"), _as_float(curvature, "curvature")
         if not (np.isfinite(curvature) & (curvature > 0)).all():
             raise ValueError(f"Quadratic needs curvature > 0; got {curvature}")
-        as_count(n_parameters, "n_parameters", "Quadratic", least=1)
-        shape = _common_shape([start.shape, curvature.shape, (n_parameters,)], "Quadratic")
+        shape = _common_shape([start.shape, curvature.shape, (1,)], "Quadratic")
         if len(shape) != 1 or 0 in shape:
             raise ValueError(f"Quadratic needs start and curvature of shape (d,); got {shape}")
         self.n_parameters = shape[0]
@@ -250,12 +236,11 @@ def _softmax(scores):
     return scores
 
 
-def _with_ones(X):
-    """Samples (..., m, p) as inputs (..., p + 1, m) whose last row multiplies the biases."""
-    *lead, m, p = X.shape
-    inputs = np.empty((*lead, p + 1, m), X.dtype)
-    inputs[..., :p, :] = X.swapaxes(-1, -2)
-    inputs[..., p, :] = 1
+def _with_ones(rows):
+    """Rows (..., p, m) and, below them, one of ones (..., p + 1, m), which meets the biases."""
+    *lead, p, m = rows.shape
+    inputs = np.empty((*lead, p + 1, m), rows.dtype)
+    inputs[..., :p, :], inputs[..., p, :] = rows, 1
     return inputs
 
 
@@ -266,10 +251,11 @@ def _shares(weight, m, dtype):
     weight = np.asarray(weight, dtype=float)
     if weight.shape[-1:] != (m,):
         raise ValueError(f"a model needs a weight a sample, (..., {m}); got {weight.shape}")
-    total = weight.sum(axis=-1, keepdims=True)
-    if not (np.isfinite(total) & (total > 0)).all() or weight.min() < 0:
+    largest = weight.max(axis=-1, keepdims=True)
+    if not (np.isfinite(weight).all() and weight.min() >= 0 and largest.min() > 0):
         raise ValueError("a model needs finite sample weights >= 0, some of them > 0")
-    return (weight / total).astype(dtype)
+    weight = weight / largest  # so that no sum overflows
+    return (weight / weight.sum(axis=-1, keepdims=True)).astype(dtype)
 
 
 def _common_shape(shapes, caller):

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from byzlib.federated._rounds import Rounds
-from byzlib.federated.clients import Client
+from byzlib.federated._rounds import Rounds, as_rate
+from byzlib.federated.clients import Client, is_nested
 from byzlib.federated.history import Recorder
 from byzlib.metrics import accuracy, attack_success, balanced_accuracy, majority_share
 from byzlib.theory import as_count, as_generator, as_number, free_parameters
@@ -45,7 +45,8 @@ class ByzantineFL:
     momentum : float in [0, 1)
         Each client answers with m <- momentum * m + (1 - momentum) * update; m is zero at first.
     weighted : bool
-        Hand the rule the sample counts that clients claim (`Client.claimed`) as `weights`.
+        Hand the rule the sample counts that clients claim (`Client.claimed`) as `weights`, in units
+        of the largest claim.
 
     A single run hands over (n, d) and its generator. A stack of S runs hands over (S, 1, n, d), and
     a tuple of S generators, for each run draws from its own; `one_by_one` makes any rule or attack
@@ -79,7 +80,7 @@ class ByzantineFL:
         if len(self.byzantine) == n:
             raise ValueError("ByzantineFL needs at least one honest client; all are Byzantine")
         if not callable(self.learning_rate):
-            as_number(self.learning_rate, "learning_rate", "ByzantineFL")
+            as_rate(self.learning_rate)
         as_count(self.local_steps, "local_steps", "ByzantineFL", least=1)
         if self.batch_size is not None:
             as_count(self.batch_size, "batch_size", "ByzantineFL", least=1)
@@ -91,9 +92,8 @@ class ByzantineFL:
             )
 
     def run(
-        self, rounds, rng=None, evaluate=None, every=1, *, seeds=None, start=None, success=None,
-        trust=True,
-    ):  # fmt: skip
+        self, rounds, rng=None, evaluate=None, every=1, *, seeds=None, success=None, trust=True
+    ):
         """Train for a number of rounds; with several seeds, as one run of stacked arrays.
 
         Each seed gets what it would get on its own, to rounding: it draws from its own generator,
@@ -113,8 +113,6 @@ class ByzantineFL:
             Evaluate after every so many rounds, and after the last.
         seeds : int, optional
             seeds=10 is short for rng=range(10).
-        start : (d,) or (S, d) array_like, optional
-            Parameters to go on from, instead of the model's initial ones; momentum starts at zero.
         success : (source, target), optional
             Also report "attack success": the share of true `source` among the test samples that is
             predicted as `target`.
@@ -131,76 +129,66 @@ class ByzantineFL:
         every = as_count(every, "every", "ByzantineFL.run", least=1)
         evaluation = Evaluation(self.model, evaluate, success, len(generators))
         record = Recorder(names, rounds, self.n)
-        stack = Rounds(self, generators, record, start, single, trust)
-        for t in range(1, rounds + 1):
-            stack.step(t)
-            if t % every == 0 or t == rounds:
-                evaluation(t, stack, record)
-            if not len(stack.runs):
-                break
-        return record.history(stack.theta, single)
+        training = Rounds(self, generators, record, single, trust)
+        with np.errstate(over="ignore", invalid="ignore"):  # the History says what diverged
+            for t in range(1, rounds + 1):
+                training.round(t)
+                if t % every == 0 or t == rounds:
+                    training.measure(t, evaluation)
+                if not len(training.runs):
+                    break
+        return record.history(training.theta, single)
 
 
 class Evaluation:
-    """Measures the models of a stack of runs on test samples, or by a function of theta."""
+    """Measures models on test samples, or by a function of theta."""
 
     def __init__(self, model, evaluate, success, runs):
         self.model, self.success = model, success
         self.function = evaluate if callable(evaluate) else None
-        self.X = self.y = None
+        self.samples = None
         if evaluate is not None and not callable(evaluate):
-            self.X, self.y = X, y = [np.asarray(part) for part in evaluate]
+            self.samples = X, y = [np.asarray(part) for part in evaluate]
             if X.shape[:-2] not in ((), (runs,)) or y.shape != X.shape[:-1]:
                 raise ValueError(
                     f"evaluate needs X (m, p), y (m,), or X ({runs}, m, p), y ({runs}, m) for "
                     f"{runs} seeds; got {X.shape}, {y.shape}"
                 )
-        if success is not None and (self.X is None or len(success) != 2):
+        if success is not None and (self.samples is None or len(success) != 2):
             raise ValueError("success needs two labels, (source, target), and evaluate=(X, y)")
 
-    def __call__(self, t, stack, record):
-        """Measure the runs that go on, after round t; one whose loss is not finite ends."""
+    def __call__(self, theta, runs):
+        """{metric: (R,) values} of the models theta (R, d) of some runs."""
         if self.function:
-            for run in stack.runs:
-                for name, value in self.function(stack.theta[run].copy()).items():
-                    record.add(t, name, [run], [value])
-        elif self.X is not None and len(stack.runs):
-            values = self._metrics(stack.theta[stack.runs], stack.runs)
-            broken = np.flatnonzero(~np.isfinite(values["loss"]))
-            keep = stack.stop(t, dict.fromkeys(broken, "the loss"))
-            for name, value in values.items():
-                record.add(t, name, stack.runs, value[keep])
-
-    def _metrics(self, theta, runs):
-        """Each metric of some runs, (R,)."""
-        X, y = (self.X, self.y) if self.X.ndim == 2 else (self.X[runs], self.y[runs])
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = {"loss": self.model.loss(theta, X, y)}
-            if hasattr(self.model, "predict"):
-                predicted = self.model.predict(theta, X)
-                values |= {
-                    "accuracy": accuracy(y, predicted),
-                    "balanced accuracy": balanced_accuracy(y, predicted),
-                    "majority share": np.broadcast_to(majority_share(y), len(theta)),
-                }
-                if self.success is not None:
-                    values["attack success"] = attack_success(y, predicted, *self.success)
+            each = [self.function(own) for own in theta]
+            return {name: np.array([own[name] for own in each], float) for name in each[0]}
+        if self.samples is None:
+            return {}
+        X, y = self.samples
+        X, y = (X, y) if X.ndim == 2 else (X[runs], y[runs])
+        values = {"loss": self.model.loss(theta, X, y)}
+        if hasattr(self.model, "predict"):
+            predicted = self.model.predict(theta, X)
+            values["accuracy"] = accuracy(y, predicted)
+            values["balanced accuracy"] = balanced_accuracy(y, predicted)
+            values["majority share"] = np.broadcast_to(majority_share(y), len(theta))
+            if self.success is not None:
+                values["attack success"] = attack_success(y, predicted, *self.success)
         return values
 
 
 def _count(clients):
     """n; the same in every list of clients, if there is one for each seed."""
-    nested = isinstance(clients, list | tuple) and clients and isinstance(clients[0], list | tuple)
-    lists = clients if nested else [clients]
-    for own in lists:
-        if not isinstance(own, list | tuple) or not own:
+    sizes = set()
+    for own in clients if is_nested(clients) else [clients]:
+        if not isinstance(own, list | tuple) or not all(isinstance(one, Client) for one in own):
             raise TypeError(f"ByzantineFL needs a list of Client, or a list of such; got {own!r}")
-        if not all(isinstance(client, Client) for client in own):
-            raise TypeError(f"ByzantineFL needs a list of Client, or a list of such; got {own!r}")
-    sizes = sorted({len(own) for own in lists})
-    if len(sizes) > 1:
-        raise ValueError(f"ByzantineFL needs equally many clients for each seed; got {sizes}")
-    return sizes[0]
+        sizes.add(len(own))
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(
+            f"ByzantineFL needs clients, and equally many for each seed; got {sorted(sizes)}"
+        )
+    return sizes.pop()
 
 
 def _generators(rng, seeds):
