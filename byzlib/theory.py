@@ -141,6 +141,7 @@ def as_number(value, name, caller, needs="> 0"):
 
 def as_labels(y, caller):
     """`y` as an integer array; others are refused, for a cast would cut 2.9 to class 2."""
+    refuse_masked(y, caller)
     y = np.asarray(y)
     if y.dtype.kind not in "iu":
         raise TypeError(f"{caller} needs integer labels; got dtype {y.dtype}")

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_updates
+from byzlib.theory import as_count, as_generator, as_reals, as_updates
 
 KNOWLEDGE = ("none", "own", "omniscient")
 
@@ -70,12 +70,10 @@ def as_rows(rows, shape, name, caller):
     """Rows of the liars as float64 of one shape; TypeError where there are none."""
     if rows is None:
         raise TypeError(f"{caller} speaks from the liars' {name} rows: pass {name}, {shape}")
-    rows = np.asarray(rows)
-    if rows.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs real numbers in {name}; got dtype {rows.dtype}")
+    rows = as_reals(rows, f"{name} of {caller}")
     if rows.shape != shape:
         raise ValueError(f"{caller} needs {name} of shape {shape}; got {rows.shape}")
-    return rows.astype(np.float64)
+    return rows
 
 
 def drawn(draw, rng, shape, caller):

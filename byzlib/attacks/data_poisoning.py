@@ -7,7 +7,15 @@ body, and turnover / volume, the average price paid, lies between them if it did
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_labels, as_number
+from byzlib.theory import (
+    as_count,
+    as_generator,
+    as_labels,
+    as_number,
+    as_reals,
+    refuse_masked,
+    refuse_unpaired,
+)
 
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
 FOUR = ("price_return", "body_ratio", "upper_shadow", "volume_change")
@@ -67,6 +75,8 @@ def backdoor(X, y, trigger, target, *, share=1.0, rng=None):
 
     Source: Bagdasaryan et al., AISTATS 2020; Gu, Dolan-Gavitt and Garg, 2017, arXiv 1708.06733.
     """
+    refuse_masked(X, "backdoor")
+    refuse_unpaired("backdoor", X=getattr(X, "T", X), y=y)
     X, y = np.array(X), as_labels(y, "backdoor").copy()
     if X.dtype.kind not in "fiu":
         raise TypeError(f"backdoor needs real features; got dtype {X.dtype}")
@@ -104,18 +114,16 @@ def shooting_star(X, upper_shadow=0.8, volume_change=8.0):
     X : (..., p) array_like, p >= 4
         price_return, body_ratio, upper_shadow, volume_change, before standardising; more columns
         stay as they are.
-    upper_shadow, volume_change : float in [0, 1), float >= 0
+    upper_shadow, volume_change : float in [0, 1), finite float >= 0
 
     Returns a new float array of the shape of X.
     """
-    X = np.asarray(X)
-    if X.dtype.kind not in "fiu":
-        raise TypeError(f"shooting_star needs real features; got dtype {X.dtype}")
+    dtype = np.float32 if np.asarray(X).dtype == np.float32 else np.float64
+    X = as_reals(X, "shooting_star").astype(dtype, copy=False)
     if X.ndim < 1 or X.shape[-1] < len(FOUR):
         raise ValueError(f"shooting_star needs {', '.join(FOUR)} as columns; got shape {X.shape}")
     upper_shadow = as_number(upper_shadow, "upper_shadow", "shooting_star", "in [0, 1)")
-    volume_change = as_number(volume_change, "volume_change", "shooting_star", ">= 0")
-    X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind == "f" else np.float64)
+    volume_change = as_number(volume_change, "volume_change", "shooting_star", "finite and >= 0")
     body, shadow = X[..., 1].copy(), X[..., 2].copy()
     if np.any((body < 0) | (shadow < 0) | (body + shadow > 1 + 1e-6)):
         raise ValueError(

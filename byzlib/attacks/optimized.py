@@ -137,7 +137,7 @@ def fang(honest, f, rng=None, *, against="trimmed mean", b=2.0):
     """
     if against not in ("trimmed mean", "median", "Krum"):
         raise ValueError(f"fang knows trimmed mean, median and Krum; got against = {against!r}")
-    if not as_number(b, "b", "fang") > 1:
+    if not as_number(b, "b", "fang", "finite and > 0") > 1:
         raise ValueError(f"fang needs b > 1; got b = {b}")
     if against == "Krum":
         return _against_krum(honest, f)

@@ -15,7 +15,7 @@ from byzlib.attacks._contract import (
     drawn,
     knowledge_of,
 )
-from byzlib.theory import as_count, as_number, as_updates, free_parameters
+from byzlib.theory import as_count, as_number, as_reals, as_updates, free_parameters
 
 
 @attack("none")
@@ -30,13 +30,13 @@ def gaussian_noise(honest, f, rng=None, *, scale=1.0):
         How many liars there are.
     rng : numpy.random.Generator or int, or a tuple of Generators for a stack
     scale : float
-        Standard deviation of each coordinate, >= 0.
+        Standard deviation of each coordinate, finite and >= 0.
 
     Returns (..., f, d) array of the floating type of `honest`.
 
     Source: Blanchard et al., NeurIPS 2017, section 6.
     """
-    scale = as_number(scale, "scale", "gaussian_noise", ">= 0")
+    scale = as_number(scale, "scale", "gaussian_noise", "finite and >= 0")
     shape = (*honest.shape[:-2], f, honest.shape[-1])
     return scale * drawn(np.random.Generator.standard_normal, rng, shape, "gaussian_noise")
 
@@ -47,9 +47,7 @@ def constant(honest, f, rng=None, *, value=100.0):
 
     Parameters and return as in `gaussian_noise`; rng is not used.
     """
-    value = np.asarray(value)
-    if value.dtype.kind not in "fiu":
-        raise TypeError(f"constant needs a real value; got dtype {value.dtype}")
+    value = as_reals(value, "constant")
     if value.shape not in ((), honest.shape[-1:]):
         raise ValueError(f"constant needs one value or d = {honest.shape[-1]}; got {value.shape}")
     if not np.isfinite(value).all():
@@ -127,7 +125,8 @@ def inner_product_manipulation(honest, f, rng=None, *, epsilon=0.1):
 
     Parameters and return as in `sign_flip`. Source: Xie, Koyejo and Gupta, UAI 2019, section 4.
     """
-    return -as_number(epsilon, "epsilon", "inner_product_manipulation") * center(honest)
+    caller = "inner_product_manipulation"
+    return -as_number(epsilon, "epsilon", caller, "finite and > 0") * center(honest)
 
 
 @attack("omniscient")

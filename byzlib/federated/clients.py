@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_labels, as_number
+from byzlib.theory import (
+    as_count,
+    as_generator,
+    as_labels,
+    as_number,
+    refuse_masked,
+    refuse_unpaired,
+)
 
 DRAWS = 1000  # of shares, until no client is left with nothing
 
@@ -35,14 +42,9 @@ class Client:
     claims: int | None = None
 
     def __post_init__(self):
-        if np.ndim(self.X) != 2 or np.shape(self.y) != np.shape(self.X)[:1]:
-            raise ValueError(
-                f"Client {self.name!r} needs X of shape (m, p) and y of shape (m,); "
-                f"got {np.shape(self.X)} and {np.shape(self.y)}"
-            )
-        if len(self.y) == 0:
+        _, y = as_samples(self.X, self.y, f"Client {self.name!r}")
+        if len(y) == 0:
             raise ValueError(f"Client {self.name!r} needs at least one sample; got none")
-        as_labels(self.y, f"Client {self.name!r}")
         if self.claims is not None:
             as_count(self.claims, "claims", "Client", least=1)
 
@@ -63,8 +65,7 @@ class Client:
         """(X, y) as this client trains on them: poisoned where it poisons."""
         if not self.poison:
             return self.X, self.y
-        X, y = self.poison(self.X, self.y)
-        return X, as_labels(y, f"Client {self.name!r}, poisoned,")
+        return as_samples(*self.poison(self.X, self.y), f"the poison of client {self.name!r}")
 
 
 def split_iid(X, y, n, rng):
@@ -185,9 +186,10 @@ def stack(clients):
 
     All with a leading axis of length S for a list of S lists.
     """
-    nested = is_nested(clients)
-    lists = clients if nested else [clients]
-    data = [client.training_data for own in lists for client in own]
+    if is_nested(clients):
+        flat = stack([client for own in clients for client in own])
+        return tuple(part.reshape(len(clients), -1, *part.shape[1:]) for part in flat)
+    data = [client.training_data for client in clients]
     widths = sorted({np.shape(X)[1] for X, _ in data})
     if len(widths) > 1:
         raise ValueError(f"stack needs clients with equally many features; got {widths}")
@@ -198,8 +200,6 @@ def stack(clients):
     weight = np.zeros((len(data), longest))
     for i, (X_i, y_i) in enumerate(data):
         X[i, : len(y_i)], y[i, : len(y_i)], weight[i, : len(y_i)] = X_i, y_i, 1.0
-    if nested:
-        return tuple(part.reshape(len(clients), -1, *part.shape[1:]) for part in (X, y, weight))
     return X, y, weight
 
 
@@ -208,14 +208,24 @@ def is_nested(clients):
     return isinstance(clients, list | tuple) and any(isinstance(c, list | tuple) for c in clients)
 
 
+def as_samples(X, y, caller):
+    """X (m, p) and integer labels y (m,) as arrays; pandas objects are paired by their index."""
+    refuse_masked(X, caller)
+    refuse_unpaired(caller, X=getattr(X, "T", X), y=y)
+    X, y = np.asarray(X), as_labels(y, caller)
+    if X.ndim != 2 or y.shape != X.shape[:1]:
+        raise ValueError(
+            f"{caller} needs X of shape (m, p) and y of shape (m,); got {X.shape} and {y.shape}"
+        )
+    return X, y
+
+
 def _dealt(X, y, parts):
     return [Client(X[part], y[part], name=f"client {i}") for i, part in enumerate(parts)]
 
 
 def _checked(X, y, n, caller):
-    X, y, n = np.asarray(X), as_labels(y, caller), as_count(n, "n", caller)
-    if X.ndim != 2 or y.shape != X.shape[:1]:
-        raise ValueError(f"{caller} needs X (m, p) and y (m,); got {X.shape} and {y.shape}")
-    if not 1 <= n <= len(y):
+    X, y = as_samples(X, y, caller)
+    if not 1 <= as_count(n, "n", caller) <= len(y):
         raise ValueError(f"{caller} needs 1 <= n <= number of samples; got n = {n}, m = {len(y)}")
-    return X, y, n
+    return X, y, int(n)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_labels
+from byzlib.theory import as_count, as_generator, as_labels, refuse_masked
 
 BLOCK_BYTES = 1 << 19  # of hidden activations at a time, so that they stay in the cache
 
@@ -248,7 +248,7 @@ def _shares(weight, m, dtype):
     """Sample weights (..., m) as shares that sum to 1 over each client's samples."""
     if weight is None:
         return np.full(m, 1 / m, dtype)
-    weight = np.asarray(weight, dtype=float)
+    weight = _as_float(weight, "weight").astype(float, copy=False)
     if weight.shape[-1:] != (m,):
         raise ValueError(f"a model needs a weight a sample, (..., {m}); got {weight.shape}")
     largest = weight.max(axis=-1, keepdims=True)
@@ -267,6 +267,7 @@ def _common_shape(shapes, caller):
 
 
 def _as_float(array, name):
+    refuse_masked(array, "a model")
     array = np.asarray(array)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"a model needs real numbers {name}; got dtype {array.dtype}")
