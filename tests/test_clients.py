@@ -1,6 +1,7 @@
 """Splits lose nothing, and say how different the clients are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from byzlib.attacks import label_flip
@@ -40,6 +41,19 @@ def test_every_sample_goes_to_exactly_one_client(split):
     again = split()
     for one, other in zip(clients, again, strict=True):
         np.testing.assert_array_equal(one.X, other.X)
+
+
+def test_an_infinite_alpha_deals_every_class_evenly():
+    """And so does one whose sum is infinite: no warning, no client without samples."""
+    for alpha in (np.inf, 1e308):
+        clients = split_dirichlet(X, y, 7, alpha, 1)
+        assert rows_of(clients) == list(range(0, 600, 2))
+        assert {len(client) for client in clients} == {42, 43}
+        for label in range(3):
+            counts = [(client.y == label).sum() for client in clients]
+            assert max(counts) - min(counts) <= 1
+        assert any((np.diff(client.y) < 0).any() for client in clients)  # shuffled
+    assert [len(c) for c in split_dirichlet(X[:4], np.array([0, 0, 1, 1]), 4, np.inf, 1)] == [1] * 4
 
 
 def test_iid_clients_are_equal_in_size_and_shuffled():
@@ -85,20 +99,15 @@ def test_poison_acts_on_training_only():
 
 
 def test_stack_pads_with_zero_weight():
-    clients = [Client(X[:3], y[:3]), Client(X[3:8], y[3:8])]
-    block, labels, weight = stack(clients)
-    assert block.shape == (2, 5, 2) and labels.shape == (2, 5)
-    assert weight.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
-    np.testing.assert_array_equal(block[0, :3], X[:3])
-    np.testing.assert_array_equal(labels[1], y[3:8])
-
-
-def test_stack_of_lists_has_a_leading_axis():
-    lists = [[Client(X[:3], y[:3]), Client(X[3:8], y[3:8])], [Client(X[:1], y[:1])] * 2]
-    block, labels, weight = stack(lists)
+    one = [Client(X[:3], y[:3]), Client(X[3:8], y[3:8])]
+    block, labels, weight = stack([one, [Client(X[:1], y[:1])] * 2])
     assert block.shape == (2, 2, 5, 2) and labels.shape == weight.shape == (2, 2, 5)
-    np.testing.assert_array_equal(block[0], stack(lists[0])[0])
     assert weight.sum(axis=-1).tolist() == [[3, 5], [1, 1]]
+    for stacked, alone in zip((block, labels, weight), stack(one), strict=True):
+        np.testing.assert_array_equal(stacked[0], alone)
+    assert weight[0].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    np.testing.assert_array_equal(block[0, 0, :3], X[:3])
+    np.testing.assert_array_equal(labels[0, 1], y[3:8])
 
 
 def test_overclaiming():
@@ -108,6 +117,9 @@ def test_overclaiming():
     assert [client.claimed for client in clients] == [3, 5]
     assert [client.claimed for client in liars] == [3, 50]
     assert len(liars[1]) == 5 and liars[0] is clients[0]
+
+
+TABLE, LABELS = pd.DataFrame(X), pd.Series(y)
 
 
 @pytest.mark.parametrize(
@@ -120,20 +132,26 @@ def test_overclaiming():
         (lambda: split_iid(X, y, 2, None), TypeError, "pass rng"),
         (lambda: split_dirichlet(X, y, 2, 0, 1), ValueError, "alpha > 0; got alpha = 0"),
         (lambda: split_dirichlet(X, y, 2, np.nan, 1), ValueError, "alpha > 0; got alpha = nan"),
-        (lambda: split_dirichlet(X, y, 290, 0.01, 1, 5), ValueError, "raise alpha or lower n"),
+        (lambda: split_dirichlet(X, y, 290, 0.01, 1), ValueError, "raise alpha or lower n"),
+        (lambda: split_iid(TABLE, LABELS[::-1], 2, 1), ValueError, "pairs X and y one by one"),
         (lambda: split_by(X, y, [1, 2]), ValueError, "one key a sample"),
         (lambda: Client(X, y[:3]), ValueError, "needs X of shape"),
+        (lambda: Client(X[:30], np.full(30, 2.9)), TypeError, "'client' needs integer labels"),
+        (lambda: Client(X[:2], np.array([-0.001, 0.002])), TypeError, "got dtype float64"),
+        (lambda: Client(X[:2], [True, False]), TypeError, "got dtype bool"),
+        (lambda: Client(np.ma.masked_less(X, 9), y), TypeError, "no masked arrays"),
+        (lambda: Client(X, np.ma.masked_less(y, 1)), TypeError, "no masked arrays"),
+        (lambda: Client(TABLE, LABELS.iloc[::-1]), ValueError, "pairs X and y one by one"),
+        (lambda: stack([Client(X, y, "E", lambda X, y: (X, y * 0.5))]), TypeError,
+         "poison of client 'E' needs integer labels"),
         (lambda: Client(X, y, claims=0), ValueError, "claims >= 1; got claims = 0"),
         (lambda: Client(X, y, claims=1.5), TypeError, "integer claims"),
         (lambda: overclaim([Client(X, y)], [1]), ValueError, r"clients 0 .. 0; got \[1\]"),
-        (
-            lambda: stack([Client(X, y), Client(X[:, :1], y)]),
-            ValueError,
-            r"equally many features; got \[1, 2\]",
-        ),
+        (lambda: stack([Client(X, y), Client(X[:, :1], y)]), ValueError,
+         r"equally many features; got \[1, 2\]"),
         (lambda: Client(X[:0], y[:0]), ValueError, "at least one sample"),
     ],
-)
+)  # fmt: skip
 def test_illegal_use(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()

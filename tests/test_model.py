@@ -125,11 +125,6 @@ def test_without_hidden_units_the_loss_is_convex():
     """Logistic regression: any chord lies above the loss."""
     model = SimpleModel(4, 0, 3)
     assert model.n_parameters == 5 * 3 == len(model.init(1))
-    np.testing.assert_allclose(
-        model.gradient(model.init(1), X[0], y[0]),
-        numerical_gradient(model, model.init(1), X[0], y[0]),
-        atol=1e-8,
-    )
     for _ in range(50):
         a, b = 3 * rng.standard_normal((2, model.n_parameters))
         share = rng.random()
@@ -153,36 +148,30 @@ def test_a_quadratic_by_hand():
         np.testing.assert_allclose(
             slopes[i], numerical_gradient(steep, theta, points[i], None), atol=1e-6
         )
-    assert Quadratic(n_parameters=3).init().tolist() == [0, 0, 0]
+    assert Quadratic(curvature=[1, 1, 2]).init().tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_gradient_is_the_slope_of_the_loss(activation):
-    model = SimpleModel(4, 5, 3, activation)
+@pytest.mark.parametrize(("n_hidden", "activation"), [(5, "relu"), (5, "tanh"), (0, "relu")])
+def test_gradient_is_the_slope_of_the_loss(n_hidden, activation):
+    model = SimpleModel(4, n_hidden, 3, activation)
     theta = model.init(1) + 0.1 * rng.standard_normal(model.n_parameters)
-    np.testing.assert_allclose(
-        model.gradient(theta, X[0], y[0]),
-        numerical_gradient(model, theta, X[0], y[0]),
-        atol=1e-8,
-    )
-    weight = rng.uniform(0, 2, 30)
-    np.testing.assert_allclose(
-        model.gradient(theta, X[0], y[0], weight),
-        numerical_gradient(model, theta, X[0], y[0], weight),
-        atol=1e-8,
-    )
+    for weight in (None, rng.uniform(0, 2, 30)):
+        np.testing.assert_allclose(
+            model.gradient(theta, X[0], y[0], weight),
+            numerical_gradient(model, theta, X[0], y[0], weight),
+            atol=1e-8,
+        )
 
 
-def test_padding_has_no_weight():
+def test_only_the_shares_of_weights_count():
+    """Padding has none; equal weights are none at all, though their sum is past any float."""
     model = SimpleModel(4, 6, 3)
-    theta = model.init(3)
-    weight = np.r_[np.ones(20), np.zeros(10)]
-    np.testing.assert_allclose(
-        model.gradient(theta, X[0], y[0], weight), model.gradient(theta, X[0, :20], y[0, :20])
-    )
-    assert np.isclose(
-        model.loss(theta, X[0], y[0], weight), model.loss(theta, X[0, :20], y[0, :20])
-    )
+    theta, padding = model.init(3), np.r_[np.ones(20), np.zeros(10)]
+    for weight, m in [(padding, 20), (1e308 * padding, 20), (np.full(30, 1e308), 30)]:
+        for call in (model.gradient, model.loss):
+            np.testing.assert_allclose(
+                call(theta, X[0], y[0], weight), call(theta, X[0, :m], y[0, :m]), atol=1e-15
+            )
 
 
 def test_probabilities():
@@ -216,8 +205,10 @@ def test_init_is_a_function_of_the_seed():
         (lambda m: m.loss(m.init(1), X, y, np.ones(5)), ValueError, "a weight a sample"),
         (lambda m: m.loss(m.init(1), X, y, np.zeros(30)), ValueError, "some of them > 0"),
         (lambda m: m.loss(m.init(1), X, y, np.full(30, -1)), ValueError, "weights >= 0"),
+        (lambda m: m.loss(m.init(1), X, y, np.full(30, np.inf)), ValueError, "finite sample"),
         (lambda m: m.loss(m.init(1), X, y[:3]), ValueError, r"fit together; got .*\(10,\), \(3,\)"),
         (lambda m: m.loss(m.init(1) + 1j, X, y), TypeError, "real numbers theta"),
+        (lambda m: m.predict(m.init(1), np.ma.masked_less(X, 0)), TypeError, "no masked arrays"),
         (lambda m: SimpleModel(4, -1), ValueError, "n_hidden >= 0; got n_hidden = -1"),
         (lambda m: SimpleModel(4, dtype=np.int64), ValueError, "float32 or float64; got int64"),
         (lambda m: Quadratic(curvature=0), ValueError, "curvature > 0; got 0"),

@@ -214,10 +214,15 @@ ILLEGAL = [
         "share in .0, 1.; got share = 2",
     ),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=0.5), TypeError, "pass rng"),
+    (lambda c: shooting_star(np.zeros(4), volume_change=np.inf), ValueError, "volume_change = inf"),
+    (lambda c: label_flip(np.ma.array(Y)), TypeError, "no masked arrays"),
+    (lambda c: backdoor(np.ma.zeros((6, 4)), Y, shooting_star, 1), TypeError, "no masked arrays"),
+    (lambda c: backdoor(pd.DataFrame(np.zeros((6, 4))), pd.Series(Y)[::-1], shooting_star, 1),
+     ValueError, "backdoor pairs X and y one by one"),
     (lambda c: shooting_star(np.zeros((2, 3))), ValueError, "price_return.* as columns"),
     (lambda c: shooting_star(np.full((2, 4), -0.5)), ValueError, "standardise afterwards"),
     (lambda c: shooting_star(np.zeros((2, 4)), upper_shadow=1), ValueError, "upper_shadow in"),
-    (lambda c: shooting_star(np.zeros(4), volume_change=-1), ValueError, "volume_change >= 0"),
+    (lambda c: shooting_star(np.zeros(4), volume_change=-1), ValueError, "volume_change finite and >= 0"),
     (lambda c: wash_trading([1, 2], 0), TypeError, "DataFrame; got list"),
     (lambda c: wash_trading(c.drop(columns="turnover"), 0), ValueError, "no turnover here"),
     (lambda c: wash_trading(c, None), TypeError, "pass rng"),
@@ -229,7 +234,7 @@ ILLEGAL = [
     (lambda c: spoofed_book(faulty(c, low=0.0), 0), ValueError, "not positive"),
     (lambda c: wash_trading(faulty(c, volume=-1.0), 0), ValueError, "negative volume"),
     (lambda c: wash_trading(faulty(c, close=np.nan), 0), ValueError, "2025.* not finite"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("call, error, words", ILLEGAL, ids=[words for _, _, words in ILLEGAL])

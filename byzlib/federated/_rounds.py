@@ -6,7 +6,7 @@ import numpy as np
 
 from byzlib.federated._contract import one_by_one
 from byzlib.federated.clients import is_nested, stack
-from byzlib.theory import as_number, free_parameters
+from byzlib.theory import as_number, as_reals, free_parameters
 
 
 class Rounds:
@@ -21,11 +21,12 @@ class Rounds:
     generators : list of S generators
     record : Recorder
     single : bool
+    start : (d,) or (S, d) array_like, or None for the model's own
     trust : bool
         Whether the rule is asked whom it trusted.
     """
 
-    def __init__(self, setting, generators, record, single, trust):
+    def __init__(self, setting, generators, record, single, start, trust):
         self.setting, self.generators, self.record = setting, generators, record
         self.single = single
         self.model, self.rule, self.attack = setting.model, setting.rule, setting.attack
@@ -42,7 +43,7 @@ class Rounds:
         idle = self.attack and not self.attack_takes & {"own", "history"}
         self.busy = self.honest if idle else np.arange(setting.n)
         self.runs = np.arange(len(generators))  # those that go on
-        self.theta = np.stack([self.model.init(rng) for rng in generators])  # (S, d)
+        self.theta = self._first_models(start)  # (S, d)
         self.last_step = np.zeros_like(self.theta)
         self.momentum = np.zeros((len(generators), len(self.busy), self.theta.shape[1]))
         self.momentum = self.momentum.astype(self.theta.dtype)
@@ -89,6 +90,18 @@ class Rounds:
         going = self.end(t, dict.fromkeys(broken, "the loss"))
         for name, value in values.items():
             self.record.add(t, name, self.runs, value[going])
+
+    def _first_models(self, start):
+        if start is None:
+            return np.stack([self.model.init(rng) for rng in self.generators])
+        theta, d = np.asarray(start), self.model.n_parameters
+        theta = theta if theta.dtype == np.float32 else as_reals(start, "ByzantineFL.run")
+        shape = (len(self.generators), d)
+        if theta.shape not in ((d,), shape) or not np.isfinite(theta).all():
+            raise ValueError(
+                f"a run starts from finite parameters ({d},) or {shape}; got shape {theta.shape}"
+            )
+        return np.broadcast_to(theta, shape).copy()
 
     def _rate(self, t):
         rate = self.setting.learning_rate

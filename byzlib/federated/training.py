@@ -92,8 +92,9 @@ class ByzantineFL:
             )
 
     def run(
-        self, rounds, rng=None, evaluate=None, every=1, *, seeds=None, success=None, trust=True
-    ):
+        self, rounds, rng=None, evaluate=None, every=1, *, seeds=None, start=None, success=None,
+        trust=True,
+    ):  # fmt: skip
         """Train for a number of rounds; with several seeds, as one run of stacked arrays.
 
         Each seed gets what it would get on its own, to rounding: it draws from its own generator,
@@ -113,6 +114,8 @@ class ByzantineFL:
             Evaluate after every so many rounds, and after the last.
         seeds : int, optional
             seeds=10 is short for rng=range(10).
+        start : (d,) or (S, d) array_like, optional
+            Parameters to go on from, instead of the model's initial ones; momentum starts at zero.
         success : (source, target), optional
             Also report "attack success": the share of true `source` among the test samples that is
             predicted as `target`.
@@ -129,7 +132,7 @@ class ByzantineFL:
         every = as_count(every, "every", "ByzantineFL.run", least=1)
         evaluation = Evaluation(self.model, evaluate, success, len(generators))
         record = Recorder(names, rounds, self.n)
-        training = Rounds(self, generators, record, single, trust)
+        training = Rounds(self, generators, record, single, start, trust)
         with np.errstate(over="ignore", invalid="ignore"):  # the History says what diverged
             for t in range(1, rounds + 1):
                 training.round(t)
