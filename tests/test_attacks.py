@@ -433,14 +433,14 @@ ILLEGAL = [
     (
         lambda: local_sign_flip(HONEST, 2, own=OWN.astype(str)),
         TypeError,
-        "own of local_sign_flip needs real",
+        "own of local",
     ),
     (lambda: model_replacement(HONEST, 2), TypeError, "pass own"),
     (lambda: model_replacement(HONEST, 2, target=[1.0]), ValueError, "target of shape"),
     (
         lambda: model_replacement(HONEST, 2, target="up"),
         TypeError,
-        "target of model_replacement needs real",
+        "target of model",
     ),
     (lambda: model_replacement(HONEST, 2, own=OWN, boost=np.nan), ValueError, "boost finite"),
     (lambda: stale(HONEST, 2), TypeError, "pass own"),

@@ -222,7 +222,7 @@ ILLEGAL = [
     (lambda c: shooting_star(np.zeros((2, 3))), ValueError, "price_return.* as columns"),
     (lambda c: shooting_star(np.full((2, 4), -0.5)), ValueError, "standardise afterwards"),
     (lambda c: shooting_star(np.zeros((2, 4)), upper_shadow=1), ValueError, "upper_shadow in"),
-    (lambda c: shooting_star(np.zeros(4), volume_change=-1), ValueError, "volume_change finite and >= 0"),
+    (lambda c: shooting_star(np.zeros(4), volume_change=-1), ValueError, "volume_change = -1"),
     (lambda c: wash_trading([1, 2], 0), TypeError, "DataFrame; got list"),
     (lambda c: wash_trading(c.drop(columns="turnover"), 0), ValueError, "no turnover here"),
     (lambda c: wash_trading(c, None), TypeError, "pass rng"),
