@@ -109,22 +109,6 @@ def correlated(symbol, market, own):
     return own | both | {"tail": market["tail"]}
 
 
-def venue_shocks(seed, venue, name, n):
-    """A venue's own numbers: noise of close, high and low; log-volume relative to the symbol's."""
-    source = f"{venue} {name}"
-    noise = stream(seed, source, "noise").standard_normal((n, 3)).T
-    own = stream(seed, source, "volume").standard_normal((n, len(_VENUE_VOLUME))).T
-    size = _VENUE_SIZE * stream(seed, venue, "size").standard_normal()
-    return _VENUE_NOISE * noise, size + _ar_sum(own, _VENUE_VOLUME)
-
-
-def trading(seed, symbol, source, n):
-    """Uniform numbers (n, STEPS) that say when a thin symbol trades; None for a liquid one."""
-    if np.isinf(symbol.trades):
-        return None
-    return stream(seed, source, "trades").random((n, STEPS))
-
-
 def path(symbol, shocks, season, script=None):
     """The `Path` of a symbol, from its shocks as `correlated` returns them."""
     variance = sum(sd**2 for _, sd in _VOLATILITY)
@@ -142,13 +126,19 @@ def path(symbol, shocks, season, script=None):
     return Path(begin, end, high, low, scale, after, state, volume)
 
 
-def candles(symbol, path, venue=None, trading=None):
+def candles(symbol, path, seed, name, venue=None):
     """Columns open, high, low, close on the tick grid and volume on the lot grid.
 
-    `venue` is what `venue_shocks` returns, `trading` what `trading` does.
+    A venue adds noise of its own to close, high and low, and to the log-volume.
     """
-    traded, *seen = _seen(symbol, path, trading)
-    noise, size = (np.zeros((3, 1)), 0.0) if venue is None else venue
+    n, source = len(path.end), name if venue is None else f"{venue} {name}"
+    traded, *seen = _seen(symbol, path, seed, source)
+    noise, size = np.zeros((3, 1)), 0.0
+    if venue is not None:
+        noise = _VENUE_NOISE * stream(seed, source, "noise").standard_normal((n, 3)).T
+        own = stream(seed, source, "volume").standard_normal((n, len(_VENUE_VOLUME))).T
+        size = _VENUE_SIZE * stream(seed, venue, "size").standard_normal()
+        size = size + _ar_sum(own, _VENUE_VOLUME)
     close, high, low = (np.rint(np.exp(x) * symbol.ticks) for x in symbol.volatility * noise + seen)
     first = np.rint(symbol.price * symbol.ticks)
     close = _carried(close, traded, first)
@@ -174,36 +164,21 @@ def _ar_sum(shocks, parts):
     return total
 
 
-def _recursion(coefficient, pushes, before=0.0):
-    """x[t] = coefficient x[t-1] + pushes[t], with x[-1] = before; (n,) to (n,)."""
+def _recursion(coefficient, pushes):
+    """x[t] = coefficient[t] x[t-1] + pushes[t], from 0; (n,) to (n,)."""
     # In plain floats: a compiled filter may fuse product and sum, and the last bit with them.
-    coefficient, x = float(coefficient), float(before)
-    return np.array([x := coefficient * x + push for push in pushes.tolist()])
+    steps = zip(np.broadcast_to(coefficient, pushes.shape).tolist(), pushes.tolist(), strict=True)
+    x = 0.0
+    return np.array([x := a * x + push for a, push in steps])
 
 
 def _directed(after, scale, symbol, script):
     """Paths that remember the candle before, drift, and crash; in units of the candle's scale."""
-    own = np.sqrt(1 - script.memory**2)
-    past = np.concatenate([[0.0], _remember(after[:, -1], script.memory)[:-1]])
+    own = np.sqrt(1 - script.memory**2)  # x[t] = memory x[t-1] + own z[t] has variance 1
+    past = np.concatenate([[0.0], _recursion(script.memory, own * after[:, -1])[:-1]])
     push = script.drift + script.crash * np.log1p(-symbol.crash)
     lean = script.memory * past + push / scale
     return own[:, None] * after + lean[:, None] * np.arange(1, STEPS + 1) / STEPS
-
-
-def _remember(z, memory):
-    """x[t] = memory[t] x[t-1] + sqrt(1 - memory[t]^2) z[t]: an AR(1) of variance 1."""
-    out, before = [], 0.0
-    for start, part in _pieces(memory):
-        own = np.sqrt(1 - memory[start] ** 2)
-        out.append(_recursion(memory[start], own * z[part], before))
-        before = out[-1][-1]
-    return np.concatenate(out)
-
-
-def _pieces(values):
-    """Stretches over which values stay the same, as (first index, slice)."""
-    edges = [0, *(np.flatnonzero(np.diff(values)) + 1), len(values)]
-    return [(a, slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def _extremes(after, shocks):
@@ -215,13 +190,16 @@ def _extremes(after, shocks):
     return high.max(axis=1), low.min(axis=1)
 
 
-def _seen(symbol, path, trading):
-    """Which candles trade, (n,); and the last, highest and lowest log price at which they do."""
+def _seen(symbol, path, seed, source):
+    """Which candles trade, (n,); and the last, highest and lowest log price at which they do.
+
+    A liquid symbol trades at every instant, a thin one in some of the steps.
+    """
     if np.isinf(symbol.trades):
         return np.ones(len(path.end), dtype=bool), path.end, path.high, path.low
     after = path.after
     rate = symbol.trades / STEPS * np.sqrt(path.state)
-    trades = trading < -np.expm1(-rate)[:, None]
+    trades = stream(seed, source, "trades").random(after.shape) < -np.expm1(-rate)[:, None]
     latest = STEPS - 1 - trades[:, ::-1].argmax(axis=1)
     last = np.take_along_axis(after, latest[:, None], axis=1)[:, 0]
     high = np.where(trades, after, -np.inf).max(axis=1)

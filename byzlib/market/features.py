@@ -46,28 +46,22 @@ def engineer(candles, extended=False):
         Indexed by open time, oldest first, with columns open, high, low, close (quote currency)
         and volume (any one unit). ``attrs["interval"]`` ("5", "60", "D", ...) tells the step;
         without it the step is the most common difference of the index, give or take 15 %, which
-        months need.
+        months need. ValueError if a candle is out of order, repeated or impossible.
     extended : bool
-        Also return log_volume_change = log(v[t] / v[t-1]), lower_shadow =
-        (min(o, c) - l) / (h - l), volatility (root mean square close-to-close return of the
-        last 12 candles), and hour_sin, hour_cos (the time of day on a circle).
+        Also log_volume_change = log(v[t] / v[t-1]), lower_shadow = (min(o, c) - l) / (h - l),
+        volatility (root mean square close-to-close return of the last 12 candles), and hour_sin,
+        hour_cos (the time of day on a circle).
 
     Returns
     -------
     DataFrame, (m, 4) or (m, 9), float64, no units
-        By open time. Absent are the first candle, candles after a gap, and candles after a zero
-        volume; with ``extended`` also candles of zero volume and those whose trailing hour is not
-        whole. ``attrs["undefined"]`` counts them by reason.
-
-    Raises
-    ------
-    ValueError
-        If candles are out of order, repeated, incomplete, or impossible (high below low, ...).
+        By open time. Absent are the first candle, candles after a gap or after a zero volume; with
+        ``extended`` also candles of zero volume and those whose trailing hour is not whole.
+        ``attrs["undefined"]`` counts them by reason.
     """
     o, h, low, c, v = _check(candles)
-    follows = _follows(candles)
+    follows, span = _follows(candles), h - low
     before = np.concatenate([[0.0], v])[:-1]
-    span = h - low
     table = {
         "price_return": (c - o) / o,
         "body_ratio": _ratio(np.abs(c - o), span),
@@ -86,17 +80,15 @@ def engineer(candles, extended=False):
             "log_volume_change": np.log(change, out=np.zeros(len(v)), where=change > 0),
             "lower_shadow": _ratio(np.minimum(o, c) - low, span),
             "volatility": volatility,
-            "hour_sin": np.sin(angle).round(15),  # at noon 0, not 1.2e-16
+            "hour_sin": np.sin(angle).round(15),  # 0 at noon, not 1.2e-16
             "hour_cos": np.cos(angle).round(15),
         }
         absent |= {"zero volume": v == 0, "short history": np.isnan(volatility)}
-    features = pd.DataFrame(table, index=candles.index)
-    undefined, seen = {}, np.zeros(len(c), dtype=bool)
-    for reason, rows in absent.items():
-        undefined[reason] = int((rows & ~seen).sum())
-        seen |= rows
-    features.attrs = dict(candles.attrs) | {"undefined": undefined}
-    return features[~seen]
+    reason = np.select(list(absent.values()), list(absent), default="")
+    features = pd.DataFrame(table, index=candles.index)[reason == ""]
+    counts = {name: int((reason == name).sum()) for name in absent}
+    features.attrs = dict(candles.attrs) | {"undefined": counts}
+    return features
 
 
 def _ratio(top, bottom):
@@ -108,11 +100,8 @@ def _volatility(close, follows):
     """Root mean square return of the last LOOK_BACK candles; NaN where one of them is missing."""
     square = np.full(len(close), np.nan)
     square[1:] = np.where(follows[1:], (close[1:] / close[:-1] - 1) ** 2, np.nan)
-    out = np.full(len(close), np.nan)
-    if len(close) >= LOOK_BACK:
-        windows = np.lib.stride_tricks.sliding_window_view(square, LOOK_BACK)
-        out[LOOK_BACK - 1 :] = np.sqrt(windows.mean(axis=-1))
-    return out
+    before = np.concatenate([np.full(LOOK_BACK - 1, np.nan), square])
+    return np.sqrt(np.lib.stride_tricks.sliding_window_view(before, LOOK_BACK).mean(axis=-1))
 
 
 # --- Labels ---------------------------------------------------------------------------------
@@ -121,8 +110,7 @@ def _volatility(close, follows):
 def next_returns(candles):
     """Close-to-close return that comes next, close[t+1] / close[t] - 1.
 
-    Takes candles as `engineer` does. Returns a Series of float, (m,), by open time; the last candle
-    and candles before a gap are absent.
+    A Series of float, (m,), by open time; the last candle and candles before a gap are absent.
     """
     close, after, times = _closes_and_next(candles)
     return pd.Series(after / close - 1, index=times, name="next_return")
@@ -131,21 +119,12 @@ def next_returns(candles):
 def labels(candles, threshold=0.001):
     """Label each candle by the close-to-close return that comes next.
 
-    With r = close[t+1] / close[t] - 1: 0 (Down) if r < -threshold, 2 (Up) if r > threshold, else
-    1 (Flat). A return of exactly +-threshold is Flat on every machine: returns that lie within
-    rounding of the threshold are decided on the decimal prices themselves, as printed, in exact
-    fractions (close 0.6591, not the nearest binary number to it), float32 prices too.
+    With r as in `next_returns`: 0 (Down) if r < -threshold, 2 (Up) if r > threshold, else 1 (Flat);
+    a Series of int, (m,), by open time. threshold : a return, >= 0; 0.001 is ten basis points.
 
-    Parameters
-    ----------
-    candles : DataFrame, as for `engineer`
-    threshold : float
-        A return, >= 0; 0.001 is ten basis points.
-
-    Returns
-    -------
-    Series of int, (m,)
-        By open time; the last candle and candles before a gap are absent.
+    A return of exactly +-threshold is Flat on every machine: returns that lie within rounding of
+    the threshold are decided on the decimal prices themselves, as printed, in exact fractions
+    (close 0.6591, not the nearest binary number to it), float32 prices too.
     """
     threshold = as_number(threshold, "threshold", "labels", "finite and >= 0")
     close, after, times = _closes_and_next(candles)
@@ -160,20 +139,9 @@ def labels(candles, threshold=0.001):
 def tercile_labels(candles, fold):
     """Which third of the training returns the next return would lie in: 0 low, 1 middle, 2 high.
 
-    With q1, q2 the 1/3 and 2/3 quantiles of r over the training rows: 0 if r < q1, 2 if r > q2,
-    else 1. The outer thirds come with restless markets, the middle one with quiet ones, which is
-    what can be learned here.
-
-    Parameters
-    ----------
-    candles : DataFrame, as for `engineer`
-    fold : Fold
-        Of `walk_forward`; the cuts are taken from its training rows alone.
-
-    Returns
-    -------
-    Series of int, (m,)
-        By open time, as `labels`; ``attrs["cuts"]`` holds (q1, q2).
+    With q1, q2 the 1/3 and 2/3 quantiles of r over the training rows of a `Fold`: 0 if r < q1, 2 if
+    r > q2, else 1. The outer thirds come with restless markets, the middle one with quiet ones,
+    which is what can be learned here. As `labels`; ``attrs["cuts"]`` holds (q1, q2).
     """
     returns = next_returns(candles).round(14)  # equal but for rounding is equal
     low, high = np.quantile(_training(returns, fold), [1 / 3, 2 / 3])
@@ -183,8 +151,8 @@ def tercile_labels(candles, fold):
 def volatility_labels(candles, fold):
     """Whether the next return is larger, up or down, than half of the training rows': 0 or 1.
 
-    1 if |r| > the median of |r| over the training rows, else 0. Parameters and return as in
-    `tercile_labels`; ``attrs["cuts"]`` holds (median,).
+    1 if |r| > the median of |r| over the training rows of a `Fold`, else 0. As `labels`;
+    ``attrs["cuts"]`` holds (median,).
     """
     size = next_returns(candles).abs().round(14)
     cut = np.median(_training(size, fold))
@@ -208,8 +176,7 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
 
     Returns
     -------
-    X : ndarray, (m, 4) or (m, 9)
-        `engineer`, in the order of ``FEATURES`` or ``EXTENDED``.
+    X : ndarray, (m, 4) or (m, 9), `engineer` in the order of ``FEATURES`` or ``EXTENDED``
     y : ndarray of int, (m,)
     times : DatetimeIndex, (m,)
         Open times. Row i is known at the close of its candle, its label one candle later.
@@ -289,13 +256,13 @@ def walk_forward(times, train, test, purge, embargo="0min"):
     ----------
     times : DatetimeIndex, or list of them (one a client)
         The rows' open times.
-    train, test : duration, such as "60D"
+    train, test : duration with its unit, such as "60D" or a timedelta, > 0
         Lengths of the windows.
-    purge : duration
+    purge : duration, >= 0
         Training stops this long before the test. A row of candle t uses candles t-1 (volume),
         t, and t+1 (label), so two candles ("10min" for five-minute candles) are what keeps
         training and test rows from sharing one; longer features need more.
-    embargo : duration
+    embargo : duration, >= 0
         Further pause before the test, such as the time it takes to train and ship a model.
         (The embargo of Lopez de Prado 2018, section 7.4.2 drops training rows *after* a test;
         here none ever come after.)
@@ -303,12 +270,8 @@ def walk_forward(times, train, test, purge, embargo="0min"):
     Returns
     -------
     list of Fold
-        In time order. A last test window that the data fill by less than half is left out.
-
-    Raises
-    ------
-    ValueError
-        If a duration is not positive (purge and embargo may be 0), or no fold fits.
+        In time order; ValueError if none fits. A last test window that the data fill by less than
+        half is left out.
     """
     clients = [times] if isinstance(times, pd.DatetimeIndex) else list(times)
     if not all(isinstance(one, pd.DatetimeIndex) for one in clients):
@@ -345,18 +308,10 @@ def standardize(train, *others, clip=5.0):
     z = (x - mean) / std, mean and std over the training rows; columns that change by no more than
     rounding (1e-8 of their largest number) become 0.
 
-    Parameters
-    ----------
-    train, *others : array, (..., m, p)
-        Leading axes are independent (one client each, say); the others may have other m.
-    clip : float or None
-        Values beyond this many standard deviations are cut to it. volume_change is
-        heavy-tailed: one candle can otherwise outweigh a day. None leaves them.
-
-    Returns
-    -------
-    array, or tuple of arrays when others are given
-        Same shapes, float64.
+    train, *others : (..., m, p); leading axes are independent (one client each, say), the others
+    may have other m. clip : float or None; values beyond this many standard deviations are cut to
+    it, since volume_change is heavy-tailed: one candle can otherwise outweigh a day. Returns an
+    array, or a tuple of them when others are given, of the same shapes, float64.
     """
     refuse_unpaired("standardize", train=train, others=others)
     train, *others = (as_reals(x, "standardize") for x in (train, *others))
@@ -421,21 +376,21 @@ def _follows(candles):
     times, interval = candles.index, candles.attrs.get("interval")
     if len(times) < 2:
         return np.zeros(len(times), dtype=bool)
-    if str(interval) == "M":
-        steps, step = np.diff(times.year * 12 + times.month), 1
+    steps = (times[1:] - times[:-1]).to_numpy()
+    sizes, counts = np.unique(steps, return_counts=True)
+    usual = sizes[counts.argmax()]
+    if interval is None:  # months differ, and so do the days on which clocks change
+        next_to = np.abs(steps - usual) <= 0.15 * usual
+    elif interval == "M":
+        next_to = np.diff(times.year * 12 + times.month) == 1
     else:
-        steps = (times[1:] - times[:-1]).to_numpy()
-        sizes, counts = np.unique(steps, return_counts=True)
-        usual = sizes[counts.argmax()]
-        if interval is None:  # months differ, and so do the days on which clocks change
-            return np.concatenate([[False], np.abs(steps - usual) <= 0.15 * usual])
-        step = _duration(interval)
+        next_to = steps == _duration(interval)
         # A pair may stand alone; a whole series that never steps by the interval is mislabelled.
-        if len(steps) > 1 and not (steps == step).any():
+        if len(steps) > 1 and not next_to.any():
             raise ValueError(
                 f"attrs['interval'] is {interval!r}, but candles are {pd.Timedelta(usual)} apart"
             )
-    return np.concatenate([[False], steps == step])
+    return np.concatenate([[False], next_to])
 
 
 def _duration(interval):

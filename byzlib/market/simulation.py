@@ -7,6 +7,7 @@ unless a regime with a memory or a drift is asked for by name.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +83,16 @@ def simulate(
     path and of the volatility, so that returns of the liquid ones correlate 0.80. The sign of the
     next return is independent of all that came before.
 
+    Every symbol and venue has random numbers of its own: its candles depend neither on which
+    others are drawn, nor on how many days follow, nor on regimes before they begin.
+
     Parameters
     ----------
     symbols : str or sequence of str
         Of ``SYMBOLS``; BALUSDT is thin: candles without a trade (volume 0, all prices the last
-        close) or without a range. A symbol's candles do not depend on which others are drawn.
+        close) or without a range.
     days : int
-        Length, >= 1. The first days do not depend on how many follow.
+        Length, >= 1.
     rng : int or numpy.random.Generator
     start : str or Timestamp
         First open time; UTC unless it says otherwise; midnight.
@@ -96,12 +100,10 @@ def simulate(
         Minutes, one of ``INTERVALS``; beyond 5, five-minute candles are merged.
     venues : str or sequence of str, optional
         Names, freely chosen. Each venue quotes the same market with its own small noise (returns
-        of two venues correlate .998) and has a size and volume movements of its own. A venue's
-        candles do not depend on which others are drawn.
+        of two venues correlate .998) and has a size and volume movements of its own.
     regimes : dict or str, optional
         ``{0: "calm", 15: "turbulent"}``: from which day on which of ``REGIMES`` (or a `Regime`)
-        holds; "normal" before the first. A str or `Regime` holds throughout. Chance stays the
-        same: with and without regimes the same shocks are used.
+        holds; "normal" before the first. A str or `Regime` holds throughout.
     crash : str or Timestamp, optional
         Open time of a candle in which all symbols fall together, by ``SYMBOLS[name].crash`` (as
         on 2025-10-10: BTC 8 %; BALUSDT's 20 % is a choice) on top of chance. In it volatility is 5
@@ -113,21 +115,17 @@ def simulate(
     one, by (venue, symbol) when both are
         In the form of `byzlib.market.fetch_klines`: indexed by ``open_time`` (UTC, ascending),
         float64 columns open, high, low, close (USDT), volume (coins), turnover (USDT, at the mean
-        of the four prices, to the cent); ``attrs["source"] == "simulated"``.
+        of the four prices, to the cent); ``attrs["source"] == "simulated"``, ``attrs["venue"]``.
         With regimes or a crash there is also a categorical column ``regime``: the name that holds
         in each candle, "crash" for the crash and its aftermath; ``attrs["crash"]`` holds the open
-        times ``at`` and ``until`` (the last upset one). With venues, ``attrs["venue"]``.
-
-    Raises
-    ------
-    ValueError
-        If a symbol, interval or regime is unknown, or a time does not fit; TypeError for types.
+        times ``at`` and ``until`` (the last upset one).
 
     Source: `byzlib.market.stylized_facts` measures the targets; chapter 10 shows them.
     """
     names = _names(symbols, "symbols")
     if unknown := [name for name in names if name not in SYMBOLS]:
         raise ValueError(f"no simulated symbol {unknown[0]!r}; there are {', '.join(SYMBOLS)}")
+    places = [None] if venues is None else _names(venues, "venues")
     days = as_count(days, "days", "simulate", least=1)
     if as_count(interval, "interval", "simulate") not in INTERVALS:
         raise ValueError(f"simulate needs an interval of {INTERVALS} minutes; got {interval}")
@@ -136,23 +134,25 @@ def simulate(
     # One integer, then one stream per symbol and use: nothing drawn for one shifts another.
     seed, n = int(as_generator(rng, "simulate").integers(2**63)), len(times)
     market, season = process.shocks(seed, "market", n), process.season(times)
-    frames = {}
+    paths = {}
     for name in names:
-        symbol = SYMBOLS[name]
-        shocks = process.correlated(symbol, market, process.shocks(seed, name, n))
-        path = process.path(symbol, shocks, season, script)
-        for venue in [None] if venues is None else _names(venues, "venues"):
-            own = None if venue is None else process.venue_shocks(seed, venue, name, n)
-            trading = process.trading(seed, symbol, name if venue is None else f"{venue} {name}", n)
-            frame = _frame(process.candles(symbol, path, own, trading), times, name, regime)
-            frame = _merged(frame, interval)
-            if venue is not None:
-                frame.attrs["venue"] = venue
-            if crash is not None:
-                upset = frame.index[frame["regime"] == "crash"]
-                frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
-            frames[venue, name] = frame
-    return _by_what_was_asked(frames, symbols, venues)
+        shocks = process.correlated(SYMBOLS[name], market, process.shocks(seed, name, n))
+        paths[name] = process.path(SYMBOLS[name], shocks, season, script)
+    frames = {}
+    for venue, name in itertools.product(places, names):
+        columns = process.candles(SYMBOLS[name], paths[name], seed, name, venue)
+        frame = _merged(_frame(columns, times, name, regime), interval)
+        frame.attrs |= {"venue": venue} if venue is not None else {}
+        if crash is not None:
+            upset = frame.index[frame["regime"] == "crash"]
+            frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
+        frames[venue, name] = frame
+    one_venue, one_symbol = isinstance(venues, str | None), isinstance(symbols, str)
+    if one_venue and one_symbol:
+        return frame
+    if one_venue:
+        return {name: frame for (_, name), frame in frames.items()}
+    return {venue: frame for (venue, _), frame in frames.items()} if one_symbol else frames
 
 
 def _names(given, what):
@@ -162,18 +162,6 @@ def _names(given, what):
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"simulate needs each of {what} once; got {repeated[0]!r} again")
     return names
-
-
-def _by_what_was_asked(frames, symbols, venues):
-    """One frame, or a dict with keys of only what was asked for as a sequence."""
-    one_symbol, one_venue = isinstance(symbols, str), venues is None or isinstance(venues, str)
-    if one_symbol and one_venue:
-        return next(iter(frames.values()))
-    if one_symbol:
-        return {venue: frame for (venue, _), frame in frames.items()}
-    if one_venue:
-        return {name: frame for (_, name), frame in frames.items()}
-    return {(venue, name): frames[venue, name] for venue in venues for name in symbols}
 
 
 def _clock(start, days):
@@ -206,7 +194,13 @@ def _script(times, days, regimes, crash):
     kinds = [*dict.fromkeys(names)]
     codes, fall = np.array([kinds.index(name) for name in names])[which], np.zeros(len(times))
     if crash is not None:
-        at = _place(times, crash)
+        moment = as_time(crash, "crash", "simulate")
+        if moment not in times:
+            raise ValueError(
+                f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
+                f"of five minutes; got {moment}"
+            )
+        at = times.get_loc(moment)
         upset = slice(at, at + AFTERMATH + 1)
         passed = np.arange(len(times[upset])) / AFTERMATH
         volatility[upset] *= _UPSET ** (1 - passed)
@@ -215,17 +209,6 @@ def _script(times, days, regimes, crash):
         kinds.append("crash")  # last, so that the largest code of a merged candle names it
     regime = pd.Categorical.from_codes(codes, kinds)
     return Script(volatility, memory, drift / _PER_DAY, fall), regime
-
-
-def _place(times, crash):
-    """Which candle the crash falls in."""
-    at = as_time(crash, "crash", "simulate")
-    if at not in times:
-        raise ValueError(
-            f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
-            f"of five minutes; got {at}"
-        )
-    return times.get_loc(at)
 
 
 def _frame(columns, times, name, regime):
@@ -246,15 +229,12 @@ def _merged(candles, interval):
     k = interval // 5
     if k == 1:
         return candles
-    groups = candles.iloc[:, :6].to_numpy(dtype=float).reshape(-1, k, 6)
-    o, h, low, c, v, turnover = np.moveaxis(groups, -1, 0)
-    merged = [o[:, 0], h.max(axis=1), low.min(axis=1), c[:, -1]]
-    merged += [v.sum(axis=1).round(3), turnover.sum(axis=1).round(2)]
-    names = candles.columns[:6]
-    out = pd.DataFrame(dict(zip(names, merged, strict=True)), index=candles.index[::k])
+    groups = np.arange(len(candles)) // k
+    how = {"open": "first", "high": "max", "low": "min", "close": "last"}
+    out = candles.groupby(groups).agg(how | {"volume": "sum", "turnover": "sum"})
+    out = out.round({"volume": 3, "turnover": 2}).set_axis(candles.index[::k])
     if "regime" in candles:
-        kinds = candles["regime"].cat
-        codes = kinds.codes.to_numpy().reshape(-1, k).max(axis=1)
-        out["regime"] = pd.Categorical.from_codes(codes, kinds.categories)
+        codes = candles["regime"].cat.codes.groupby(groups).max()
+        out["regime"] = pd.Categorical.from_codes(codes, candles["regime"].cat.categories)
     out.attrs = candles.attrs | {"interval": str(interval)}
     return out
