@@ -358,19 +358,18 @@ def alie_z_max(n, f):
     return ndtri((n - (n // 2 + 1)) / (n - f))
 
 
-def worst_case_bias(rule, alpha, trim=None):
+def worst_case_bias(rule, alpha):
     """Bias over N(0, 1) when a share alpha of endlessly many clients sends infinity.
 
-    Mean infinite; median Q(1 / (2 (1 - alpha))), Q the normal quantile; trimmed mean the average of
-    N(0, 1) between the quantiles at trim / (1 - alpha) and (1 - trim) / (1 - alpha). *Proved*: both
-    rules are monotone. The median's is the least of all rules that move with their input (Huber,
+    Mean infinite; median Q(1 / (2 (1 - alpha))), Q the normal quantile; trimmed mean, alpha at each
+    end, the average of N(0, 1) above its quantile at alpha / (1 - alpha). *Proved*: both rules are
+    monotone. The median's is the least of all rules that move with their input (Huber,
     Ann. Math. Stat. 1964), though its `kappa` is not. Inner product manipulation -epsilon g makes
     the median of g plus noise s max(g - bias * s, -epsilon g), so it turns g < bias * s round.
 
     Parameters
     ----------
     rule, alpha : {"mean", "median", "trimmed mean"}, and float, 0 <= alpha < 1/2
-    trim : float, optional, share trimmed at each end, alpha <= trim < 1/2; alpha by default
     """
     _known(rule, EXACT, "worst_case_bias")
     alpha = as_numbers(alpha, "alpha", "worst_case_bias", "in [0, 1/2)")
@@ -378,11 +377,7 @@ def worst_case_bias(rule, alpha, trim=None):
         return np.where(alpha > 0, np.inf, 0.0)[()]
     if rule == "median":
         return ndtri(0.5 / (1 - alpha))
-    trim = alpha if trim is None else as_numbers(trim, "trim", "worst_case_bias", "in [0, 1/2)")
-    if np.any(trim < alpha):
-        raise ValueError(f"worst_case_bias needs trim >= alpha; got {trim} and {alpha}")
-    low, high = ndtri(trim / (1 - alpha)), -ndtri((trim - alpha) / (1 - alpha))
-    return (_density(low) - _density(high)) * (1 - alpha) / (1 - 2 * trim)
+    return _density(ndtri(alpha / (1 - alpha))) * (1 - alpha) / (1 - 2 * alpha)
 
 
 def asymptotic_variance(rule, *, trim=0.0, d=1):

@@ -171,11 +171,6 @@ def test_a_search_reaches_the_worst_case_and_no_more(name, n, f):
             assert exact * (1 - 1e-4) < found <= exact * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("told", [0, 1])
-def test_a_search_finds_no_end_when_too_few_are_trimmed(told):
-    assert search_kappa(trimmed_mean, 7, 2, declared=told, steps=100)[0] > 100
-
-
 def test_published_bounds():
     """Printed for ten clients, three of them liars; all above the exact constants."""
     published = {"trimmed mean": 7.875, "Krum": 10.5, "median": 12.25, "geometric median": 12.25}
@@ -203,11 +198,8 @@ def test_proved_bounds(name, bounds):
     np.testing.assert_allclose(theory.kappa_bound(name, n, f), bounds, atol=5e-5)
     if name not in ("Krum", "geometric median"):
         assert theory.kappa_bound(name, 11, 0) == 0
-
-
-def test_proved_bound_of_bulyan():
-    np.testing.assert_allclose(theory.kappa_bound("Bulyan", [7, 11], [0, 2]), [0, 22.2489], 1e-5)
-    assert theory.kappa_bound("Bulyan", 7, 1) == pytest.approx((2**0.5 + (6 / 4 * 3) ** 0.5) ** 2)
+    bulyan = [0, (2**0.5 + (6 / 4 * 3) ** 0.5) ** 2, 22.2489]
+    assert theory.kappa_bound("Bulyan", [7, 7, 11], [0, 1, 2]) == pytest.approx(bulyan, 1e-5)
 
 
 EFFORT = {"geometric median": 15, "Bulyan": 40, "minimum diameter average": 40}
@@ -223,16 +215,6 @@ def test_a_search_stays_below_the_bounds(name):
             assert theory.kappa_lower_bound(n, f) < found < theory.kappa_bound(name, n, f)
             if name in ("Krum", "geometric median"):
                 assert found < theory.kappa_published(name, n, f)
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_no_rule_beats_the_lower_bound(name):
-    """The proof, played against every rule: who is honest, the zeros or the ones?"""
-    for n, f in [(7, 1), (11, 2)]:
-        x = (np.arange(n) < f).astype(float)[:, None]
-        zeros, ones = np.arange(n) >= f, np.arange(n) < n - f
-        worst = max(ratio(name, x, zeros, f), ratio(name, x, ones, f))
-        assert worst >= theory.kappa_lower_bound(n, f) - 1e-12
 
 
 @pytest.mark.parametrize("name", CHOOSING)
@@ -283,10 +265,6 @@ def test_rules_accept_what_theory_calls_legal(name):
             theory.breakdown(name, n, declared=most + 1)
 
 
-def test_every_rule_has_its_theory():
-    assert set(RULES) <= set(theory.LEGAL)
-
-
 # Krum
 
 
@@ -308,14 +286,6 @@ def test_krum_picks_a_clique_that_stands_near_enough(n, f, square):
         x[:, :f] = factor * border  # that times sqrt(d) from the honest mean
         chosen = krum(x, f, return_weights=True)[1][:, :f].sum(axis=-1).mean()
         assert low <= chosen <= high
-
-
-@pytest.mark.parametrize(("snr", "scale"), [(0.5, 0.1), (0.5, 1), (0.5, 3), (1, 0.1), (1, 1)])
-def test_krum_falls_for_quiet_sign_flips(snr, scale):
-    honest = snr + np.random.default_rng(3).standard_normal((40, 7, 1000))
-    x = np.concatenate([honest, sign_flip(honest, 3, scale=scale)], axis=1)
-    fooled = krum(x, 3, return_weights=True)[1][:, 7:].sum(axis=-1).mean()
-    assert fooled == float((1 + scale) * snr < theory.krum_clique_distance(10, 3))
 
 
 # Attacks
@@ -356,24 +326,6 @@ def test_worst_case_bias():
     assert (kappa["median"] > kappa["trimmed mean"]).all()
 
 
-def test_worst_case_bias_of_trimming_more_than_needed():
-    for alpha in (0.0, 0.1, 0.3):
-        more = theory.worst_case_bias("trimmed mean", alpha, np.linspace(alpha, 0.49999, 50))
-        assert (np.diff(more) <= 1e-9).all()
-        assert more[-1] == pytest.approx(theory.worst_case_bias("median", alpha), abs=1e-4)
-
-
-@pytest.mark.parametrize(("alpha", "trim"), [(0.1, 0.1), (0.3, 0.3), (0.1, 0.25)])
-def test_worst_case_bias_is_what_happens(alpha, trim):
-    n, trials = 1000, 300
-    x = np.random.default_rng(5).standard_normal((trials, n, 1))
-    x[:, : round(alpha * n)] = 1e9
-    for name in ("median", "trimmed mean"):
-        bias = answer(name, x, round(trim * n)).mean()
-        predicted = theory.worst_case_bias(name, alpha, trim)
-        assert bias == pytest.approx(predicted, abs=4 * np.sqrt(1.6 / n / trials) + 2 / n)
-
-
 def test_asymptotic_variance():
     trims = [0.05, 0.1, 0.2, 0.25, 0.3, 0.4]
     table = [1.0263, 1.0604, 1.1447, 1.1952, 1.2521, 1.3898]
@@ -387,23 +339,6 @@ def test_asymptotic_variance():
     np.testing.assert_allclose(efficiency, [0.637, 0.785, 0.849, 0.905, 0.951, 0.995], atol=6e-4)
     assert theory.asymptotic_variance("geometric median", d=1) == pytest.approx(np.pi / 2)
     assert theory.asymptotic_variance("geometric median", d=10**6) == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.parametrize(("name", "trim"), [("mean", 0), ("trimmed mean", 0.2), ("median", 0)])
-def test_asymptotic_variance_is_what_happens(name, trim):
-    n, trials = 200, 20_000
-    x = np.random.default_rng(7).standard_normal((1, n, trials))
-    variance = n * answer(name, x, round(trim * n)).var()
-    predicted = theory.asymptotic_variance(name, trim=trim)
-    assert variance == pytest.approx(predicted, rel=4 * np.sqrt(2 / trials) + 1 / n)
-
-
-def test_the_geometric_median_is_nearly_free_in_many_dimensions():
-    n, trials, d = 60, 400, 10
-    x = np.random.default_rng(8).standard_normal((trials, n, d))
-    variance = n * answer("geometric median", x, 0).var()
-    predicted = theory.asymptotic_variance("geometric median", d=d)
-    assert variance == pytest.approx(predicted, abs=4 * np.sqrt(2 / trials / d))
 
 
 # Training
@@ -440,7 +375,9 @@ def test_gradient_floor():
         path = descend(centers, honest, "median", f, lie=1e9, steps=30, step=1.0)
         squares = (path[:-1] - optimum) ** 2
         assert squares.mean() <= 2 * squares[0] / 2 / 30 + floor**2
-        assert theory.gradient_floor(0.25, 2.0) == 1
+    assert theory.gradient_floor(0.25, 2.0) == 1
+    assert theory.gradient_floor(np.inf, 0.0) == np.inf
+    assert theory.gradient_floor(0.5, 1.0, B=[1, 1.5]).tolist() == [1, np.inf]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -456,11 +393,6 @@ def test_gradient_floor_where_steep_losses_differ_more(share):
     kappa = theory.kappa("trimmed mean", n, f)
     assert theory.gradient_floor(kappa, G, B) == pytest.approx(g)
     assert theory.radius_strongly_convex(kappa, G, 2.0, B) == pytest.approx(g / 2)
-
-
-def test_no_floor_without_a_finite_kappa():
-    assert theory.gradient_floor(np.inf, 0.0) == np.inf
-    assert theory.gradient_floor(0.5, 1.0, B=[1, 1.5]).tolist() == [1, np.inf]
 
 
 @pytest.mark.parametrize(("n", "f"), [(5, 1), (10, 3), (11, 5)])
@@ -482,24 +414,17 @@ def test_breakdown_fraction(n, f):
     ("call", "error", "sentence"),
     [
         (lambda: theory.kappa("Krum", 9, 2), ValueError, "kappa knows mean, .*; got 'Krum'"),
-        (lambda: theory.kappa("median", 4, 2), ValueError, "needs n > 2f; got n = 4, f = 2"),
-        (lambda: theory.kappa("median", [9, 4], 2), ValueError, "got n = 4, f = 2"),
-        (lambda: theory.kappa("median", 9, -1), ValueError, "f >= 0; got f = -1"),
+        (lambda: theory.kappa("median", [9, 4], 2), ValueError, "n > 2f; got n = 4, f = 2"),
         (lambda: theory.kappa("median", 9, [2, -1]), ValueError, "f >= 0; got f = -1"),
         (lambda: theory.kappa("median", 9, True), TypeError, "integer f; got True"),
-        (lambda: theory.kappa("median", 9.0, 1), TypeError, "integer n; got 9.0"),
-        (lambda: theory.kappa("median", 9, None), TypeError, "integer f; got None"),
+        (lambda: theory.kappa("median", 9.0, None), TypeError, "integer n; got 9.0"),
         (lambda: theory.kappa("trimmed mean", 8, 1, 4), ValueError, "as declared, needs n > 2f"),
         (lambda: theory.kappa_lower_bound(0, 0), ValueError, "n >= 1; got n = 0"),
         (lambda: theory.kappa_published("Bulyan", 9, 1), ValueError, "knows .*; got 'Bulyan'"),
         (lambda: theory.kappa_published("Krum", 6, 2), ValueError, r"n >= 2f \+ 3 for Krum; got n"),
         (lambda: theory.kappa_bound("Bulyan", 10, 2), ValueError, r"n >= 4f \+ 3 for Bulyan"),
         (lambda: theory.kappa_bound("average", 10, 2), ValueError, "knows .*; got 'average'"),
-        (lambda: theory.gradient_floor(-1, 1), ValueError, "kappa >= 0; got kappa = -1"),
-        (lambda: theory.gradient_floor("1", 1), TypeError, "a number kappa; got '1'"),
-        (lambda: theory.worst_case_instance("median", 4, 2), ValueError, "n > 2f; got n = 4"),
         (lambda: theory.worst_case_instance("Krum", 9, 2), ValueError, "knows .*; got 'Krum'"),
-        (lambda: theory.breakdown("Krum", 2), ValueError, r"n >= 2f \+ 3 for Krum; got n = 2"),
         (lambda: theory.breakdown("Krums", 9), ValueError, "knows .*; got 'Krums'"),
         (lambda: theory.breakdown_fraction(-1), ValueError, "B >= 0; got B = -1"),
         (lambda: theory.eta(6, 2), ValueError, r"eta needs n >= 2f \+ 3 for Krum; got n = 6"),
@@ -507,14 +432,11 @@ def test_breakdown_fraction(n, f):
         (lambda: theory.alie_z_max(9, 0), ValueError, "f >= 1; got f = 0"),
         (lambda: theory.sign_flip_border(6, 3), ValueError, "n > 2f; got n = 6, f = 3"),
         (lambda: theory.worst_case_bias("median", 0.5), ValueError, r"in \[0, 1/2\); got alpha ="),
-        (lambda: theory.worst_case_bias("median", np.nan), ValueError, "got alpha = nan"),
-        (lambda: theory.worst_case_bias("trimmed mean", 0.2, 0.1), ValueError, "trim >= alpha"),
         (lambda: theory.worst_case_bias("Krum", 0.2), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.asymptotic_variance("Krum"), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.asymptotic_variance("geometric median", d=0), ValueError, "d >= 1"),
-        (lambda: theory.gradient_floor(1.0, np.nan), ValueError, "G >= 0; got G = nan"),
+        (lambda: theory.gradient_floor(-1, 1), ValueError, "kappa >= 0; got kappa = -1"),
         (lambda: theory.radius_strongly_convex(1, 1, 0), ValueError, "mu > 0; got mu = 0"),
-        (lambda: theory.radius_strongly_convex(1, 1, True), TypeError, "a number mu; got True"),
     ],
 )
 def test_illegal_questions(call, error, sentence):
