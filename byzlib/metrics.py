@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from byzlib.theory import (
-    as_count,
     as_number,
     as_reals,
     is_constant,
@@ -226,12 +225,13 @@ def max_drawdown(profit):
     return (peak - account).max(axis=-1)
 
 
-def sharpe(profit, bars_per_year, level=0.95, lags=None):
+def sharpe(profit, bars_per_year, level=0.95):
     """Annual Sharpe ratio with an interval that allows for fat tails and autocorrelation.
 
     S = sqrt(bars_per_year) mean / std. The interval is S -+ z se by the delta method on the first
-    two moments, with their covariance after Newey and West (Bartlett weights up to `lags`). Scaling
-    by the root of time is itself exact only for uncorrelated bars (Lo 2002).
+    two moments, with their covariance after Newey and West (Bartlett weights up to
+    floor(4 (T / 100)^(2/9)) lags). Scaling by the root of time is itself exact only for
+    uncorrelated bars (Lo 2002).
 
     Parameters
     ----------
@@ -241,8 +241,6 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
         105120 for five-minute bars around the clock.
     level : float
         Coverage, between 0 and 1; trust it from some hundred bars on.
-    lags : int, optional
-        By default floor(4 (T / 100)^(2/9)).
 
     Returns
     -------
@@ -255,15 +253,15 @@ def sharpe(profit, bars_per_year, level=0.95, lags=None):
     (x, _), level = to_unit_scale(_bars(profit, "sharpe")), _level(level, "sharpe")
     year = np.sqrt(as_number(bars_per_year, "bars_per_year", "sharpe"))
     T = x.shape[-1]
-    lags = int(4 * (T / 100) ** (2 / 9)) if lags is None else as_count(lags, "lags", "sharpe", 0)
-    if T < 3 or lags >= T:
-        raise ValueError(f"sharpe needs T >= 3 bars and lags < T; got T = {T}, lags = {lags}")
+    if T < 3:
+        raise ValueError(f"sharpe needs T >= 3 bars; got T = {T}")
     spread = np.where(is_constant(x), np.nan, x.std(axis=-1))
     ratio = x.mean(axis=-1) / spread
     # How much one bar moves the ratio: z - (ratio / 2) (z^2 - 1), z the standardised profit.
     z = (x - x.mean(axis=-1, keepdims=True)) / spread[..., None]
     pull = z - ratio[..., None] / 2 * (z**2 - 1)
     variance = (pull**2).mean(axis=-1)
+    lags = int(4 * (T / 100) ** (2 / 9))
     for k in range(1, lags + 1):
         variance += 2 * (1 - k / (lags + 1)) * (pull[..., k:] * pull[..., :-k]).sum(axis=-1) / T
     half = ndtri((1 + level) / 2) * np.sqrt(np.maximum(variance, 0) / T)

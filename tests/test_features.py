@@ -335,7 +335,6 @@ def test_standardize_clips_and_handles_constants_and_clients():
         np.testing.assert_allclose(features.standardize(train * size), scaled)
 
 
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real candles are not beside the repository")
 def test_real_candles_give_the_published_numbers():
     (path,) = SHARED.glob("bybit_linear_BTCUSDT_5m_20240501_20240809*")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from byzlib import theory
-from byzlib.aggregators import RULES, krum, mean, median, trimmed_mean
+from byzlib.aggregators import RULES, krum, mean, median
 from byzlib.attacks import sign_flip
 from tests.adversary import search_kappa
 
