@@ -188,20 +188,11 @@ def profit_and_loss(returns, position, fee, slippage=0.0):
     profit[t] = position[t] returns[t] - (fee + slippage) |position[t] - position[t-1]|, starting
     from nothing; the last bar also pays for closing. Profits are not reinvested, so they add up.
 
-    Parameters
-    ----------
-    returns : (..., T) array_like
-        Simple return over the bar that *follows* the forecast (`byzlib.market.next_returns`).
-    position : (..., T) array_like
-        Units of capital, as `positions` gives; negative is short. Leading axes broadcast.
-    fee : float
-        Share of the traded value paid on each side (0.00055 is 5.5 basis points), >= 0.
-    slippage : float
-        Share by which each side trades at a worse price than the close, >= 0.
-
-    Returns
-    -------
-    (..., T) array
+    returns : (..., T) array_like, simple return over the bar that *follows* the forecast
+    (`byzlib.market.next_returns`); two Series must have one index. position : (..., T), units of
+    capital, as `positions` gives; negative is short. fee : share of the traded value paid on each
+    side (0.00055 is 5.5 basis points); slippage : share by which each side trades at a worse price
+    than the close; both >= 0. Returns (..., T); leading axes broadcast.
     """
     refuse_unpaired("profit_and_loss", returns=returns, position=position)
     returns, position = _bars(returns, "profit_and_loss"), _bars(position, "profit_and_loss")
@@ -233,19 +224,10 @@ def sharpe(profit, bars_per_year, level=0.95):
     floor(4 (T / 100)^(2/9)) lags). Scaling by the root of time is itself exact only for
     uncorrelated bars (Lo 2002).
 
-    Parameters
-    ----------
-    profit : (..., T) array_like
-        Per bar, T >= 3, after costs; no interest is subtracted.
-    bars_per_year : float
-        105120 for five-minute bars around the clock.
-    level : float
-        Coverage, between 0 and 1; trust it from some hundred bars on.
-
-    Returns
-    -------
-    Interval(mean, low, high) of floats, or of (...,) arrays; NaN where profit changes by no
-    more than rounding, 1e-8 of the largest.
+    profit : (..., T) array_like, per bar, T >= 3, after costs; no interest is subtracted.
+    bars_per_year : 105120 for five-minute bars around the clock. level : coverage, between 0 and 1;
+    trust it from some hundred bars on. Returns an `Interval` of floats, or of (...,) arrays; NaN
+    where profit changes by no more than rounding, 1e-8 of the largest.
 
     Source: Ledoit and Wolf, Journal of Empirical Finance 2008, section 3.1; Newey and West,
     Econometrica 1987; Lo, Financial Analysts Journal 2002.

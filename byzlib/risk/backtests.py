@@ -1,6 +1,7 @@
 """Back-tests of a value at risk: did it fail on as many days as promised, and on scattered ones?
 
-Days are (..., T) of True or False; leading axes are independent trials.
+Days are (..., T) of True or False, True where the loss passed the value at risk, as `exceedances`
+gives them; leading axes are independent trials.
 """
 
 from typing import NamedTuple
@@ -26,19 +27,8 @@ def kupiec(exceeded, p=0.01, exact=False):
     5 % rejects 9.5 % of right models. With `exact`, the p-value is the binomial probability of all
     counts whose LR is at least as large, and a right model is rejected in at most 5 %.
 
-    Parameters
-    ----------
-    exceeded : (..., T) array_like of bool
-        Days on which the loss passed the value at risk, as from `exceedances`.
-    p : float
-        The promised share, between 0 and 1.
-    exact : bool
-
-    Returns
-    -------
-    Backtest(statistic, p_value) of (...,) arrays.
-
-    Source: Kupiec, Journal of Derivatives 1995.
+    exceeded : (..., T) array_like; p : the promised share, between 0 and 1. Returns a `Backtest` of
+    (...,) arrays. Source: Kupiec, Journal of Derivatives 1995.
     """
     hits, p = _hits(exceeded, "kupiec"), as_number(p, "p", "kupiec", "in (0, 1)")
     T, x = hits.shape[-1], hits.sum(axis=-1)
@@ -62,15 +52,8 @@ def independence(exceeded):
     LR_ind = -2 ln[(1-pi)^(n00+n10) pi^(n01+n11) / ((1-pi01)^n00 pi01^n01 (1-pi11)^n10 pi11^n11)],
     0 ln 0 = 0, against chi-squared with one degree of freedom. No exceedance gives LR = 0, p = 1.
 
-    Parameters
-    ----------
-    exceeded : (..., T) array_like of bool, T >= 2
-
-    Returns
-    -------
-    Backtest(statistic, p_value) of (...,) arrays.
-
-    Source: Christoffersen, International Economic Review 1998.
+    exceeded : (..., T) array_like, T >= 2. Returns a `Backtest` of (...,) arrays. Source:
+    Christoffersen, International Economic Review 1998.
     """
     hits = _hits(exceeded, "independence", least=2)
     before, after = hits[..., :-1], hits[..., 1:]
@@ -86,9 +69,7 @@ def christoffersen(exceeded, p=0.01):
     """Conditional coverage: the right share of exceedances, and no memory in them.
 
     LR_cc = LR_uc + LR_ind, of `kupiec` and `independence`, against chi-squared with two degrees of
-    freedom. Parameters and return as in `kupiec`; T >= 2.
-
-    Source: Christoffersen, International Economic Review 1998.
+    freedom.
     """
     ratio = kupiec(exceeded, p).statistic + independence(exceeded).statistic
     return Backtest(ratio, chdtrc(2, ratio))

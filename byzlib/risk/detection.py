@@ -9,24 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from byzlib.theory import as_number, as_reals, as_updates, to_unit_scale
+from byzlib.theory import as_reals, as_updates, to_unit_scale
 
 
 def mean_gap_score(updates, rule, scaled=False):
     """How far a rule's answer lies from the plain mean: |F(x) - mean(x)|.
 
-    Parameters
-    ----------
-    updates : (..., n, d) array_like, finite
-    rule : callable (..., n, d) -> (..., d)
-    scaled : bool
-        Divide by the clients' typical distance, the median over clients of the distance to the
-        median of the columns, so that the score has no unit. Where that is 0 (most clients agree
-        to the last digit) the score is 0 if the gap is, and infinite if it is not.
-
-    Returns
-    -------
-    (...,) array, >= 0.
+    updates : (..., n, d) array_like, finite; rule : callable (..., n, d) -> (..., d). Returns
+    (...,), >= 0. With `scaled` it is divided by the clients' typical distance, the median over
+    clients of the distance to the median of the columns, and has no unit; where that is 0 (most
+    clients agree but for rounding) the score is 0 if the gap is, and infinite if it is not.
     """
     x, exponent = _finite(updates, "mean_gap_score")
     answer = np.ldexp(rule(updates), -exponent[..., 0])
@@ -43,7 +35,7 @@ def extreme_pair_score(updates):
     The larger of the two, of the distances between clients. In many dimensions independent honest
     updates are nearly equally far from each other, so that liars who send one vector together give
     themselves away, whatever the vector is. Infinite for two equal rows (0 where most pairs are
-    equal). Needs n >= 3. Parameters and return as in `mean_gap_score`.
+    equal). updates : (..., n, d) array_like, finite, n >= 3. Returns (...,), >= 0.
     """
     x, _ = _finite(updates, "extreme_pair_score", least=3)
     i, j = np.triu_indices(x.shape[-2], 1)
@@ -57,8 +49,8 @@ def spectral_score(updates):
     """Do clients differ along one line? Largest eigenvalue of their covariance over its trace.
 
     Liars who shift together stand apart from the others in one direction, however much noise each
-    adds of its own. Between 1 / (n - 1) and 1; 0 where all rows are equal. Needs n >= 3.
-    Parameters and return as in `mean_gap_score`.
+    adds of its own. Between 1 / (n - 1) and 1; 0 where all rows are equal.
+    updates : (..., n, d) array_like, finite, n >= 3. Returns (...,).
     """
     x, _ = _finite(updates, "spectral_score", least=3)
     x = x - x.mean(axis=-2, keepdims=True)
@@ -118,30 +110,21 @@ class AUC(NamedTuple):
         return f"{self.area:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
-def auc(attacked, clean, level=0.95):
+def auc(attacked, clean):
     """How often an attacked round scores above a clean one, ties counted half, with an interval.
 
     0.5 is a coin, 1 a perfect detector, and 0 a perfect one that is read the wrong way round. The
     interval is Newcombe's method 5: all areas A with |A - area| <= z sqrt(V(A)), V the variance of
     Hanley and McNeil, V(A) = A(1-A) [1 + N ((1-A)/(2-A) + A/(1+A))] / (k m), N = (k + m)/2 - 1.
-    Unlike |area| -+ z se it does not shrink to a point where the area is 0 or 1.
+    Unlike |area| -+ z se it does not shrink to a point where the area is 0 or 1. z is for 95 %.
 
-    Parameters
-    ----------
-    attacked : (..., k) array_like
-    clean : (..., m) array_like
-        Scores; no NaN, infinity allowed. Leading axes broadcast.
-    level : float
-        Coverage, between 0 and 1.
-
-    Returns
-    -------
-    AUC(area, low, high) of (...,) arrays, or floats.
+    attacked : (..., k), clean : (..., m) array_like, scores; no NaN, infinity allowed. Leading axes
+    broadcast. Returns an `AUC` of (...,) arrays, or floats.
 
     Source: Hanley and McNeil, Radiology 1982; Newcombe, Statistics in Medicine 2006, 25: 559-573.
     """
     attacked, clean = _scores(attacked, "auc"), _scores(clean, "auc")
-    z = ndtri((1 + as_number(level, "level", "auc", "in (0, 1)")) / 2)
+    z = ndtri(0.975)
     k, m = attacked.shape[-1], clean.shape[-1]
     area = _share_above(attacked, clean)
 

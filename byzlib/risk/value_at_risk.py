@@ -1,4 +1,8 @@
-"""Value at risk and expected shortfall of past returns, alone and federated; stress scenarios."""
+"""Value at risk and expected shortfall of past returns, alone and federated; stress scenarios.
+
+Returns are (..., m) array_like, finite, m >= 1; q is a share between 0 and 1 (0.01 for a 99 % value
+at risk). Risks come as (...,) arrays in units of the returns.
+"""
 
 import math
 from typing import NamedTuple
@@ -11,20 +15,9 @@ from byzlib.theory import as_count, as_generator, as_number, as_reals, refuse_un
 def value_at_risk(returns, q=0.01):
     """Historical value at risk: the loss that a share q of past returns reached or passed.
 
-    VaR = -x_(k), x ascending, k = ceil(q m). It minimises `pinball_loss`. For independent days from
-    one continuous law the next return falls below -VaR with probability k / (m + 1), whatever the
-    law is.
-
-    Parameters
-    ----------
-    returns : (..., m) array_like
-        Finite, m >= 1. Under 1 / q of them the answer is the worst loss seen.
-    q : float
-        Between 0 and 1; 0.01 is a 99 % value at risk.
-
-    Returns
-    -------
-    (...,) array, in units of the returns.
+    VaR = -x_(k), x ascending, k = ceil(q m); under 1 / q returns it is the worst loss seen. It
+    minimises `pinball_loss`. For independent days from one continuous law the next return falls
+    below -VaR with probability k / (m + 1), whatever the law is.
     """
     x, q = _returns(returns, "value_at_risk"), _share(q, "value_at_risk")
     k = _tail_count(x.shape[-1], q)
@@ -32,14 +25,11 @@ def value_at_risk(returns, q=0.01):
 
 
 def expected_shortfall(returns, q=0.01):
-    """Mean loss in the worst share q of past returns.
+    """Mean loss in the worst share q of past returns; never below `value_at_risk`.
 
     ES = -(x_(1) + ... + x_(k-1) + (q m - k + 1) x_(k)) / (q m), k = ceil(q m): the last return
-    counts by the part of it that belongs to the share. Never below `value_at_risk`.
-
-    Parameters and return as in `value_at_risk`.
-
-    Source: Acerbi and Tasche, Journal of Banking & Finance 2002, proposition 4.1.
+    counts by the part of it that belongs to the share (Acerbi and Tasche, Journal of Banking &
+    Finance 2002, proposition 4.1).
     """
     x, q = _returns(returns, "expected_shortfall"), _share(q, "expected_shortfall")
     k = _tail_count(x.shape[-1], q)
@@ -52,10 +42,8 @@ def expected_shortfall(returns, q=0.01):
 def pinball_loss(theta, returns, q=0.01):
     """Mean of (q - 1{r < theta}) (r - theta): least where theta is the q-quantile of the returns.
 
-    theta : (...,) array_like, a return, minus a value at risk; returns and q as in `value_at_risk`.
-    Returns (...,), >= 0.
-
-    Source: Koenker and Bassett, Econometrica 1978.
+    theta : (...,) array_like, a return, minus a value at risk. Returns (...,), >= 0 (Koenker and
+    Bassett, Econometrica 1978).
     """
     x, q = _returns(returns, "pinball_loss"), _share(q, "pinball_loss")
     above = x - _beside(returns, "pinball_loss", theta=theta)
@@ -63,10 +51,7 @@ def pinball_loss(theta, returns, q=0.01):
 
 
 def pinball_gradient(theta, returns, q=0.01):
-    """Slope of `pinball_loss` in theta: the share of returns below theta, minus q.
-
-    Parameters and shapes as in `pinball_loss`. Always within [-q, 1 - q].
-    """
+    """Slope of `pinball_loss` in theta: the share of returns below theta, minus q."""
     x, q = _returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
     return (x < _beside(returns, "pinball_gradient", theta=theta)).mean(axis=-1) - q
 
@@ -84,22 +69,16 @@ def federated_var(
 
     Parameters
     ----------
-    returns : (..., h, m) array_like
-        What the h honest desks saw.
+    returns : (..., h, m) array_like, what the h honest desks saw
     rule : callable (..., n, 1) -> (..., 1)
-    q : float
     learning_rate : float
         In units of the returns. Near the answer a round closes a share learning_rate * density
         of the distance.
-    rounds : int
-    f : int
-        How many liars join the h desks; they send `attack(honest, f, rng)`.
-    attack : callable (..., h, 1), f, rng -> (..., f, 1), optional
-        Needed where f > 0, such as the functions of `byzlib.attacks`.
-    start : float
-        First theta.
-    rng : numpy.random.Generator or int
-        Passed to the attack.
+    f : int, how many liars join the h desks
+    attack : callable (..., h, 1), f, rng -> (..., f, 1), such as those of `byzlib.attacks`
+        Needed where f > 0.
+    start : float, first theta
+    rng : numpy.random.Generator or int, passed to the attack
 
     Returns
     -------
@@ -153,17 +132,9 @@ def pool_scenarios(reports, low, high):
     A set of scenarios is not a crowd of guesses at one number: the one that nobody else has is the
     one to keep. So nothing is averaged or trimmed. What is impossible is refused and named.
 
-    Parameters
-    ----------
-    reports : sequence of n array_like, each (k_i, d)
-        The scenarios of each desk: shocks to d prices, as returns.
-    low, high : float or (d,) array_like
-        The smallest and largest possible shock, such as -1 for a price that cannot fall below 0.
-
-    Returns
-    -------
-    Scenarios(shocks (K, d), desk (K,), refused)
-        Without repetitions, in the order sent.
+    reports : n array_like, each (k_i, d), the scenarios of each desk: shocks to d prices, as
+    returns. low, high : float or (d,) array_like, the smallest and largest possible shock, such as
+    -1 for a price that cannot fall below 0. Returns `Scenarios` in the order sent.
     """
     named = {f"the scenarios of desk {i}": report for i, report in enumerate(reports)}
     refuse_unpaired("pool_scenarios", **named, low=low, high=high)
