@@ -51,13 +51,7 @@ def style():
 
 
 def look(rule):
-    """Keyword arguments of `plot` that draw a rule as it is drawn in the whole book.
-
-    Parameters
-    ----------
-    rule : str
-        A key of `LOOK`, such as "Krum".
-    """
+    """Keyword arguments of `plot` that draw a rule, a key of `LOOK`, as in the whole book."""
     if rule not in LOOK:
         raise ValueError(f"no look for {rule!r}; there are {', '.join(LOOK)}")
     colour, marker, dash = LOOK[rule]
@@ -72,13 +66,8 @@ def name_line(ax, rule, x, y, **text):
 def show(fig, name, alt):
     """Display a finished figure as a picture with its description, and close it.
 
-    Parameters
-    ----------
-    fig : matplotlib Figure
-    name : str
-        The picture's file name in figures/, without its ending, such as "01_one_liar".
-    alt : str
-        One sentence that tells somebody who cannot see the figure what it shows.
+    name : the picture's file name in figures/, without its ending, such as "01_one_liar".
+    alt : one sentence that tells somebody who cannot see the figure what it shows.
     """
     picture = {"image/png": base64.b64encode(_png(fig)).decode(), "text/plain": alt}
     display(picture, raw=True, metadata={"image/png": {"alt": alt, "name": name}})
@@ -87,18 +76,9 @@ def show(fig, name, alt):
 def slider(draw, values, label, alt, start=0):
     """A figure with a handle: one picture for each value, drawn now, shown without a kernel.
 
-    Parameters
-    ----------
-    draw : callable value -> Figure
-        All figures of one size.
-    values : sequence
-        Where the handle can stand.
-    label : callable value -> str
-        What stands beside the handle.
-    alt : callable value -> str
-        The description of each picture.
-    start : int
-        Index of the value shown first, and the only one on paper.
+    draw : callable value -> Figure, all of one size. values : sequence, where the handle can stand.
+    label, alt : callables value -> str, what stands beside the handle, and each picture's
+    description. start : index of the value shown first, and the only one on paper.
     """
     frames = []
     for i, value in enumerate(values):

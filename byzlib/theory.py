@@ -201,11 +201,8 @@ def kappa(rule, n, f, declared=None):
     from the honest mean when the top h - b values coincide, and so do the other b: error b / h,
     variance b (h - b) / h^2. The median keeps the middle one or two, b = (n - 1) // 2.
 
-    Parameters
-    ----------
-    rule : {"mean", "trimmed mean", "median"}
-    n, f : int, n > 2f
-    declared : int, optional, what the trimmed mean is told, n > 2 declared; f by default
+    rule : {"mean", "trimmed mean", "median"}; n > 2f; declared : int, optional, what the trimmed
+    mean is told, n > 2 declared; f by default.
     """
     n, f, trim = _trimmed(rule, n, f, declared, "kappa")
     return np.where(trim < f, np.inf, trim / (n - f - trim))[()]
@@ -289,11 +286,8 @@ def breakdown(rule, n, declared=None):
     Mean 0, Krum and multi-Krum (n - 3) // 2 (where one more moves them little), Bulyan
     (n - 3) // 4, the others (n - 1) // 2, no more than they were told to expect. No rule that moves
     with its input survives more than that (*published*: Lopuhaa and Rousseeuw, Ann. Stat. 1991).
-
-    Parameters
-    ----------
-    rule, n : a key of `LEGAL`, and int
-    declared : int, optional, what it is told; mean and medians are told nothing
+    rule : a key of `LEGAL`; declared : int, optional, what it is told; the mean and the medians are
+    told nothing.
     """
     _known(rule, LEGAL, "breakdown")
     told = declared is not None and rule not in ("mean", "median", "geometric median")
@@ -366,10 +360,7 @@ def worst_case_bias(rule, alpha):
     monotone. The median's is the least of all rules that move with their input (Huber,
     Ann. Math. Stat. 1964), though its `kappa` is not. Inner product manipulation -epsilon g makes
     the median of g plus noise s max(g - bias * s, -epsilon g), so it turns g < bias * s round.
-
-    Parameters
-    ----------
-    rule, alpha : {"mean", "median", "trimmed mean"}, and float, 0 <= alpha < 1/2
+    rule : {"mean", "median", "trimmed mean"}; 0 <= alpha < 1/2.
     """
     _known(rule, EXACT, "worst_case_bias")
     alpha = as_numbers(alpha, "alpha", "worst_case_bias", "in [0, 1/2)")
@@ -384,14 +375,9 @@ def asymptotic_variance(rule, *, trim=0.0, d=1):
     """Limit of n * variance per coordinate over N(0, I) without liars; 1 / it is the efficiency.
 
     Mean 1; median pi / 2; trimmed mean (E[x^2; |x| < q] + 2 trim q^2) / (1 - 2 trim)^2, q the
-    quantile at 1 - trim; geometric median (d/2) (Gamma(d/2) / Gamma((d+1)/2))^2 (*published*:
-    Huber and Ronchetti, Robust Statistics, 2009; Brown, JRSS B 1983).
-
-    Parameters
-    ----------
-    rule : {"mean", "trimmed mean", "median", "geometric median"}
-    trim : float, 0 <= trim < 1/2, share trimmed at each end
-    d : int, dimension, which only the geometric median feels
+    quantile at 1 - trim, the share trimmed at each end, 0 <= trim < 1/2; geometric median (d/2)
+    (Gamma(d/2) / Gamma((d+1)/2))^2, which alone feels the dimension (*published*: Huber and
+    Ronchetti, Robust Statistics, 2009; Brown, JRSS B 1983).
     """
     _known(rule, (*EXACT, "geometric median"), "asymptotic_variance")
     if rule in ("mean", "median"):

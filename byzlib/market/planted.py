@@ -18,23 +18,18 @@ def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
 
     Parameters
     ----------
-    m : int
-        Samples.
+    m : int, samples
     r2 : float in [0, 1]
         Share of the variance of z that the features explain. Real five-minute returns: below .01.
     p_flat : float in (0, 1)
     rng : int or numpy.random.Generator
-    n_features : int
     shape : tuple of int
         Leading axes: (10,) draws for ten clients.
     direction : array, (..., n_features), optional
         a; scaled to length 1; its leading axes broadcast to `shape`, so that clients may differ.
         By default (2, -1, 2, 0, ..., 0) / 3, cut to n_features.
 
-    Returns
-    -------
-    X : ndarray, (*shape, m, n_features)
-    y : ndarray of int, (*shape, m)
+    Returns X, (*shape, m, n_features), and y of int, (*shape, m).
     """
     tau = _threshold(r2, p_flat, "planted_signal")
     rng = as_generator(rng, "planted_signal")
@@ -60,12 +55,7 @@ def planted_signal_accuracy(r2, p_flat, balanced=False):
 
         accuracy = 2 * (integral of phi P(Flat | s) over 0..b + of phi P(Up | s) over b..inf)
 
-    Parameters
-    ----------
-    r2, p_flat : float
-        As for `planted_signal`.
-    balanced : bool
-        Return the mean of that classifier's three recalls instead.
+    With `balanced`, the mean of that classifier's three recalls instead.
     """
     from scipy.integrate import quad  # the two take a second to import
     from scipy.optimize import brentq
@@ -80,9 +70,11 @@ def planted_signal_accuracy(r2, p_flat, balanced=False):
         return 1 - p_up(s) - p_up(-s)
 
     far = 40.0  # standard deviations: nothing lies beyond
-    flat_wins = p_flat_at(0.0) > p_up(0.0), p_flat_at(far) > p_up(far)
-    b = {(True, True): far, (False, False): 0.0}.get(flat_wins)
-    if b is None:
+    if p_flat_at(far) > p_up(far):
+        b = far
+    elif p_flat_at(0.0) <= p_up(0.0):
+        b = 0.0
+    else:
         b = tau if r2 == 1 else brentq(lambda s: p_flat_at(s) - p_up(s), 0.0, far)
 
     def mass(p, low, high):

@@ -14,22 +14,9 @@ FOLDER = resources.files("byzlib.market")
 def load_sample(name="BTCUSDT"):
     """The offline sample: 90 days of simulated five-minute candles.
 
-    Parameters
-    ----------
-    name : str
-        "BTCUSDT" or "ETHUSDT"; the two move together.
-
-    Returns
-    -------
-    DataFrame
-        As `byzlib.market.simulate` returns it; ``attrs["source"] == "simulated"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such sample, or its bytes differ from the published checksum.
-    FileNotFoundError
-        If a file of the sample is missing from the installation.
+    name : "BTCUSDT" or "ETHUSDT"; the two move together. Returns a DataFrame as
+    `byzlib.market.simulate` does. ValueError if its bytes differ from the published checksum,
+    FileNotFoundError if a file is missing from the installation.
     """
     lines = _read("SHA256SUMS").decode("ascii").splitlines()
     sums = {file: digest for digest, file in (line.split() for line in lines)}
