@@ -237,11 +237,11 @@ def sharpe(profit, bars_per_year, level=0.95):
     T = x.shape[-1]
     if T < 3:
         raise ValueError(f"sharpe needs T >= 3 bars; got T = {T}")
-    spread = np.where(is_constant(x), np.nan, x.std(axis=-1))
-    ratio = x.mean(axis=-1) / spread
+    mean, spread = x.mean(axis=-1, keepdims=True), x.std(axis=-1, keepdims=True)
+    spread = np.where(is_constant(x), np.nan, spread)
     # How much one bar moves the ratio: z - (ratio / 2) (z^2 - 1), z the standardised profit.
-    z = (x - x.mean(axis=-1, keepdims=True)) / spread[..., None]
-    pull = z - ratio[..., None] / 2 * (z**2 - 1)
+    z, ratio = (x - mean) / spread, mean / spread
+    pull, ratio = z - ratio / 2 * (z**2 - 1), ratio[..., 0]
     variance = (pull**2).mean(axis=-1)
     lags = int(4 * (T / 100) ** (2 / 9))
     for k in range(1, lags + 1):

@@ -69,8 +69,9 @@ def to_unit_scale(x, axis=-1):
 
 
 def is_constant(values, axis=-1):
-    """Where numbers change by no more than rounding: by 1e-8 of the largest of them, at most."""
-    return np.ptp(values, axis=axis) <= 1e-8 * np.abs(values).max(axis=axis)
+    """Where numbers along axis, which is kept, change by no more than 1e-8 of the largest."""
+    size = np.abs(values).max(axis=axis, keepdims=True)
+    return np.ptp(values, axis=axis, keepdims=True) <= 1e-8 * size
 
 
 def as_updates(updates, caller):

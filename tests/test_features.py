@@ -246,6 +246,8 @@ def test_short_floats_are_the_prices_they_print(dtype):
     assert up.iloc[1]["close"] - 1 != pytest.approx(0.001, rel=1e-6)
     assert features.labels(up).tolist() == [1, 1, 2, 0]
     np.testing.assert_array_equal(features.next_returns(up), features.next_returns(up.astype(str)))
+    if dtype is np.float32:  # pandas' own
+        assert features.labels(up.astype("Float32")).tolist() == [1, 1, 2, 0]
 
 
 def test_rounding_is_no_feature_and_no_label():
@@ -365,6 +367,7 @@ NAT = CANDLES[:3].set_axis(pd.DatetimeIndex(["2024-05-01", None, "2024-05-02"]))
 BAD_CANDLES = [
     (spoiled("close", np.nan), ValueError, "00:15:00.* not finite"),
     (spoiled("volume", np.inf), ValueError, "00:15:00.* not finite"),
+    (spoiled("low", np.nan).convert_dtypes(), ValueError, "00:15:00.* not finite"),
     (spoiled("low", 0.0), ValueError, "00:15:00.* not positive"),
     (spoiled("volume", -1.0), ValueError, "00:15:00.* negative volume"),
     (spoiled("high", 1.0), ValueError, "00:15:00.* inside the body"),

@@ -113,7 +113,7 @@ def test_scaling_is_exact_and_rounding_is_constant():
     assert (np.abs(unit).max(axis=1) >= 0.5).tolist() == [True, True, True, False]
     np.testing.assert_array_equal(np.ldexp(unit, exponent), x)
     rows = [[0.1 + 0.2, 0.3], [1e-5, 1e-5 + 2e-16], [0, 0], [0, 1e-300], [1, 1.0001]]
-    assert theory.is_constant(rows).tolist() == [True, True, True, False, False]
+    assert theory.is_constant(rows)[:, 0].tolist() == [True, True, True, False, False]
 
 
 # kappa: the worst case

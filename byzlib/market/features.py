@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
+from byzlib.market._candles import as_candles, follows_another
 from byzlib.market._clock import as_duration, refuse_mixed_zones
 from byzlib.theory import as_number, as_reals, is_constant, refuse_unpaired, to_unit_scale
 
@@ -59,8 +60,8 @@ def engineer(candles, extended=False):
         ``extended`` also candles of zero volume and those whose trailing hour is not whole.
         ``attrs["undefined"]`` counts them by reason.
     """
-    o, h, low, c, v = _check(candles)
-    follows, span = _follows(candles), h - low
+    o, h, low, c, v = as_candles(candles)
+    follows, span = follows_another(candles), h - low
     before = np.concatenate([[0.0], v])[:-1]
     table = {
         "price_return": (c - o) / o,
@@ -194,7 +195,7 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
 
 def _closes_and_next(candles):
     """The closes that another candle follows, the closes of those, and the former's open times."""
-    close, known = _check(candles)[3], _follows(candles)[1:]
+    close, known = as_candles(candles)[3], follows_another(candles)[1:]
     return close[:-1][known], close[1:][known], candles.index[:-1][known]
 
 
@@ -242,6 +243,7 @@ class Fold:
 
 
 def _within(times, start, end):
+    times = pd.DatetimeIndex(times)
     refuse_mixed_zones("Fold", times, start)
     return np.asarray((times >= start) & (times < end))
 
@@ -320,82 +322,7 @@ def standardize(train, *others, clip=5.0):
     limit = np.inf if clip is None else as_number(clip, "clip", "standardize")
     train, exponent = to_unit_scale(train, axis=-2)
     others = [np.ldexp(x, -exponent) for x in others]
-    spread = train.std(-2, keepdims=True)
-    spread = np.where(np.expand_dims(is_constant(train, axis=-2), -2), np.inf, spread)
-    centre = train.mean(-2, keepdims=True)
+    centre, spread = train.mean(-2, keepdims=True), train.std(-2, keepdims=True)
+    spread = np.where(is_constant(train, axis=-2), np.inf, spread)
     z = [np.clip((x - centre) / spread, -limit, limit) for x in (train, *others)]
     return tuple(z) if others else z[0]
-
-
-# --- What a table of candles must be --------------------------------------------------------
-
-
-def _check(candles):
-    """Return open, high, low, close, volume as float arrays, or say what is wrong with them."""
-    if not isinstance(candles, pd.DataFrame) or not isinstance(candles.index, pd.DatetimeIndex):
-        raise TypeError("candles must be a DataFrame indexed by open time (a DatetimeIndex)")
-    names = ["open", "high", "low", "close", "volume"]
-    if missing := [name for name in names if name not in candles]:
-        raise ValueError(f"candles lack {', '.join(missing)}; they have {list(candles.columns)}")
-    if twice := [name for name in names if list(candles.columns).count(name) > 1]:
-        raise ValueError(f"candles have two columns called {twice[0]!r}; keep one")
-    times = candles.index
-    if times.hasnans:
-        raise ValueError("an open time is missing (NaT); drop that row")
-    if not times.is_monotonic_increasing:
-        which = "newest first" if times.is_monotonic_decreasing else "out of order"
-        raise ValueError(
-            f"candles are {which}; they must run from oldest to newest, or the 'next' return "
-            f"is the past one, which the features already hold: use candles.sort_index()"
-        )
-    if not times.is_unique:
-        raise ValueError(f"open time {times[times.duplicated()][0]} occurs twice; keep one candle")
-    o, h, low, c, v = columns = [_as_printed(candles[name]) for name in names]
-    wrong = {
-        "a value that is not finite": ~np.isfinite(columns).all(axis=0),
-        "a price that is not positive": ~(np.minimum(low, np.minimum(o, c)) > 0),
-        "a negative volume": v < 0,
-        "high or low inside the body": (h < np.maximum(o, c)) | (low > np.minimum(o, c)),
-    }
-    for fault, rows in wrong.items():
-        if rows.any():
-            raise ValueError(f"candle {times[rows][0]} has {fault}; drop it or fetch it again")
-    return columns
-
-
-def _as_printed(column):
-    """A column as float64: 1.001 in float32 is 1.001, not the nearest float32 to it."""
-    values = column.to_numpy()
-    if values.dtype in (np.float16, np.float32):
-        values = values.astype(str)
-    return values.astype(float)
-
-
-def _follows(candles):
-    """Boolean (m,): whether the candle before is really the one before (no gap between)."""
-    times, interval = candles.index, candles.attrs.get("interval")
-    if len(times) < 2:
-        return np.zeros(len(times), dtype=bool)
-    steps = (times[1:] - times[:-1]).to_numpy()
-    sizes, counts = np.unique(steps, return_counts=True)
-    usual = sizes[counts.argmax()]
-    if interval is None:  # months differ, and so do the days on which clocks change
-        next_to = np.abs(steps - usual) <= 0.15 * usual
-    elif interval == "M":
-        next_to = np.diff(times.year * 12 + times.month) == 1
-    else:
-        next_to = steps == _duration(interval)
-        # A pair may stand alone; a whole series that never steps by the interval is mislabelled.
-        if len(steps) > 1 and not next_to.any():
-            raise ValueError(
-                f"attrs['interval'] is {interval!r}, but candles are {pd.Timedelta(usual)} apart"
-            )
-    return np.concatenate([[False], next_to])
-
-
-def _duration(interval):
-    """Length of one candle from the exchange's word for it: minutes, "D" or "W"."""
-    minutes = {"D": 1440, "W": 10_080}.get(interval, interval)
-    if not str(minutes).isdecimal():
-        raise ValueError(f"attrs['interval'] must be minutes, 'D', 'W' or 'M'; got {interval!r}")
-    return np.timedelta64(int(minutes), "m")
