@@ -78,19 +78,6 @@ def year(x, T=250):
     return np.arange(T) < np.asarray(x)[..., None]
 
 
-@pytest.mark.parametrize(
-    "T, p, low, high, size",
-    [(250, 0.01, 1, 6, 0.0948), (500, 0.01, 2, 9, 0.0709),
-     (1000, 0.01, 5, 16, 0.0551), (1000, 0.05, 38, 64, 0.0514)],
-)  # fmt: skip
-def test_kupiec_known_values(T, p, low, high, size):
-    """Kupiec's regions of acceptance and the sizes they have under the binomial law."""
-    x = np.arange(T + 1)
-    passes = x[risk.kupiec(year(x, T), p).p_value >= 0.05]
-    assert (passes.min(), passes.max()) == (low, high)
-    assert 1 - stats.binom.pmf(passes, T, p).sum() == pytest.approx(size, abs=5e-5)
-
-
 @given(st.integers(1, 60), st.data(), SHARES)
 def test_kupiec_is_twice_the_gain_in_log_likelihood(T, data, p):
     x = data.draw(st.integers(0, T))
@@ -138,15 +125,6 @@ def test_independence_by_its_definition(hits):
 
 
 # --- rounds over a rule ---------------------------------------------------------------------
-
-
-def test_rounds_find_the_pooled_quantile():
-    x = np.random.default_rng(5).normal(size=(4, 8, 500)) * np.repeat([1, 3], 4)[:, None]
-    path = risk.federated_var(x, mean, 0.05, learning_rate=3, rounds=150)
-    assert path.shape == (4, 151) and (path[:, 0] == 0).all()
-    assert np.allclose(path[:, -1], risk.value_at_risk(x.reshape(4, -1), 0.05), atol=0.05)
-    one = risk.federated_var(x[2], mean, 0.05, learning_rate=3, rounds=150)
-    assert np.allclose(one, path[2])
 
 
 @pytest.mark.parametrize(("f", "b"), [(1, -0.05), (3, -0.05), (3, -1e9), (1, 0.1), (2, 0.1)])

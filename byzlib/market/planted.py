@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from byzlib.theory import as_count, as_generator, as_number
+from byzlib.theory import as_count, as_generator, as_number, as_reals, to_unit_scale
 
 
 def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
@@ -36,9 +36,10 @@ def planted_signal(m, r2, p_flat, rng, n_features=8, shape=(), direction=None):
     p = as_count(n_features, "n_features", "planted_signal", least=1)
     m = as_count(m, "m", "planted_signal", least=1)
     a = np.resize([2.0, -1.0, 2.0], p) * (np.arange(p) < 3) if direction is None else direction
-    a = np.asarray(a, dtype=float)
-    if a.ndim < 1 or a.shape[-1] != p or not (np.linalg.norm(a, axis=-1) > 0).all():
-        raise ValueError(f"direction must be (..., {p}) and not zero; got shape {a.shape}")
+    a = as_reals(a, "planted_signal")
+    if a.ndim < 1 or a.shape[-1] != p or not (np.isfinite(a).all() and a.any(axis=-1).all()):
+        raise ValueError(f"direction must be (..., {p}), finite, not zero; got shape {a.shape}")
+    a, _ = to_unit_scale(a)
     a = a / np.linalg.norm(a, axis=-1, keepdims=True)
     X = rng.standard_normal((*shape, m, p))
     noise = rng.standard_normal((*shape, m))
