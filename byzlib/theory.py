@@ -1,5 +1,7 @@
 """What the rules can promise, in closed form: worst cases, breakdown, thresholds, radii.
 
+And what arguments may be, here and in all rooms: the `as_...` and `refuse_...` functions.
+
 n clients, f of them Byzantine, h = n - f honest. Counts are integers or integer arrays, reals
 floats or arrays; they broadcast, and so do the results. A wrong type raises TypeError, a value out
 of range ValueError, in one sentence. Constants marked *proved* follow from the lines beside them
@@ -19,6 +21,8 @@ _OTHERS = ("geometric median", "mean around median", "minimum diameter average")
 LEGAL = dict.fromkeys((*EXACT, *_OTHERS, "nearest neighbor mixing"), (2, 1))
 LEGAL |= {"Krum": (2, 3), "multi-Krum": (2, 3), "Bulyan": (4, 3)}
 
+
+# --- What arguments may be: one validator for all rooms ---
 
 # What the messages about shape end with.
 LAYERS = "; for layers or state dicts see aggregators.aggregate"
@@ -174,19 +178,25 @@ def free_parameters(function):
             return names
 
 
+# --- kappa: the worst case of a rule ---
+
+
 def measured_kappa(result, updates, honest):
     """Squared error over honest variance, |F(x) - m|^2 / (1/h sum |x_i - m|^2), m the honest mean.
 
     The kappa of a rule is its supremum over all updates (Allouah et al., AISTATS 2023).
 
     result : (..., d) answer F(x); updates : (..., n, d); honest : (n,) bool. Returns (...) ratios,
-    infinite for an error where all honest rows agree, 0 for no error.
+    infinite for an error where all honest rows agree, 0 for no error; what is below 1e-13 of the
+    honest rows' largest number is rounding, and no error.
     """
     updates = as_updates(updates, "measured_kappa").astype(np.float64)
-    group = updates[..., np.asarray(honest, bool), :]
+    group, exponent = to_unit_scale(updates[..., np.asarray(honest, bool), :], axis=(-2, -1))
+    result = np.ldexp(as_reals(result, "measured_kappa"), -exponent[..., 0])
     center = group.mean(axis=-2)
     error = ((result - center) ** 2).sum(axis=-1)
     spread = ((group - center[..., None, :]) ** 2).sum(axis=-1).mean(axis=-1)
+    error, spread = (np.where(square < 1e-26, 0.0, square) for square in (error, spread))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error > 0, error / spread, 0.0)[()]
 
@@ -281,6 +291,9 @@ def worst_case_instance(rule, n, f, declared=None):
     return (np.arange(n) >= zeros).astype(np.float64)[:, None], np.arange(n) < n - f
 
 
+# --- How many liars ---
+
+
 def breakdown(rule, n, declared=None):
     """How many liars out of n a rule survives with a bounded error, by its own theorem.
 
@@ -305,6 +318,9 @@ def breakdown_fraction(B):
     Allouah et al., NeurIPS 2023). B >= 0.
     """
     return 1 / (2 + as_numbers(B, "B", "breakdown_fraction", ">= 0") ** 2)
+
+
+# --- Krum, and what attacks reach ---
 
 
 def eta(n, f):
@@ -389,6 +405,9 @@ def asymptotic_variance(rule, *, trim=0.0, d=1):
     trim = as_numbers(trim, "trim", "asymptotic_variance", "in [0, 1/2)")
     q = -ndtri(np.maximum(trim, 1e-300))  # finite
     return (1 - 2 * trim - 2 * q * _density(q) + 2 * trim * q**2) / (1 - 2 * trim) ** 2
+
+
+# --- What training reaches ---
 
 
 def gradient_floor(kappa, G, B=0.0):

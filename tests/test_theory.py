@@ -131,6 +131,10 @@ def test_measured_kappa_is_the_definition():
     same = np.zeros((3, 1))
     assert theory.measured_kappa([1.0], same, [1, 1, 0]) == np.inf
     assert theory.measured_kappa([0.0], same, [1, 1, 0]) == 0
+    for size in (1e-200, 1e200):
+        assert theory.measured_kappa(size * median(x), size * x, honest) == pytest.approx(measured)
+    agreed = np.full((9, 1), 0.1)  # the mean of the first seven is not 0.1
+    assert theory.measured_kappa([0.1], agreed, np.arange(9) < 7) == 0
 
 
 def test_kappa_of_small_crowds():
