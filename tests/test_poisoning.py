@@ -71,10 +71,6 @@ def stamped_candle(o, h, low, c, v, before, shadow, change):
     return features.engineer(table).to_numpy()[0]
 
 
-def plain_features(o, h, low, c, v, before):
-    return stamped_candle(o, h, low, c, v, before, 0.0, 0.0)
-
-
 ticks = st.integers(0, 40)
 
 
@@ -88,7 +84,7 @@ def test_the_trigger_is_what_a_trader_prints(o, c, up, down, v, before, shadow, 
     """On every candle the features with the trigger are those of a candle that can be printed."""
     o, c = 1000.0 + o, 1000.0 + c
     candle = (o, max(o, c) + up, min(o, c) - down, c, float(v), float(before))
-    X = plain_features(*candle)
+    X = stamped_candle(*candle, 0.0, 0.0)
     printed = stamped_candle(*candle, shadow, change)
     np.testing.assert_allclose(shooting_star(X, shadow, change), printed, rtol=1e-9, atol=1e-12)
 
@@ -208,11 +204,7 @@ ILLEGAL = [
     (lambda c: backdoor(np.zeros((6, 4)), Y, lambda X: X[1:], 1), ValueError, r"keeps \(6, 4\)"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1.5), TypeError, "integer target"),
     (lambda c: backdoor([["a"]] * 6, Y, shooting_star, 1), TypeError, "real features"),
-    (
-        lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=2),
-        ValueError,
-        "share in .0, 1.; got share = 2",
-    ),
+    (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=2), ValueError, "share = 2"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=0.5), TypeError, "pass rng"),
     (lambda c: shooting_star(np.zeros(4), volume_change=np.inf), ValueError, "volume_change = inf"),
     (lambda c: label_flip(np.ma.array(Y)), TypeError, "no masked arrays"),
@@ -226,7 +218,6 @@ ILLEGAL = [
     (lambda c: wash_trading([1, 2], 0), TypeError, "DataFrame; got list"),
     (lambda c: wash_trading(c.drop(columns="turnover"), 0), ValueError, "no turnover here"),
     (lambda c: wash_trading(c, None), TypeError, "pass rng"),
-    (lambda c: wash_trading(c, 0, share=-0.1), ValueError, "share in .0, 1.; got share = -0.1"),
     (lambda c: wash_trading(c, 0, factor=(0.5, 2)), ValueError, "1 <= low <= high in factor"),
     (lambda c: wash_trading(c, 0, factor=3), TypeError, "factor = [(]low, high[)]; got 3"),
     (lambda c: spoofed_book(c, 0, depth=(2, 1)), ValueError, "low <= high in depth"),
