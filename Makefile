@@ -107,12 +107,11 @@ matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
 candles: $(READY) ## compute the figures on real candles, from FOLDER=/your/files
 	@$(PY) -m notebooks.make_results candles "$(FOLDER)" $(FRESH)
 
-# All cores, unlike the book; PYTHON_BENCH=../bench/bin/python where the other libraries are.
-BENCH := env -u OPENBLAS_NUM_THREADS -u OMP_NUM_THREADS $(or $(PYTHON_BENCH),$(PY))
+# PYTHON_BENCH=../bench/bin/python where the other libraries are.
+BENCH = $(or $(PYTHON_BENCH),$(PY))
 bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x1000": some rules)
 	@$(BENCH) -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
-	@$(if $(ONLY)$(SIZES),,$(or $(PYTHON_BENCH),$(PY)) -m benchmarks.training)
-	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.market)
+	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
 
 writable:
 	@mkdir -p $(VENV) 2>/dev/null && test -w $(VENV) || { \

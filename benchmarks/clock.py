@@ -23,44 +23,33 @@ class Runner:
     agrees: str = ""
     note: str = ""  # why there is no time
     copies: float = np.nan
-    threads: int = 0  # of torch; 0 leaves them alone
     seconds: list = field(default_factory=list)
     turns: int = 0
     once: float = np.inf  # seconds of its shortest call
 
-    def first(self, on_torch=False):
-        """The answer of a first call; torch runs with two threads or one, whichever is faster."""
-        answer, tried = None, {}
-        for self.threads in (2, 1) if on_torch else (0,):
-            answer, seconds = self.timed()
-            again = 3 if on_torch and seconds <= LONG else 0  # a first call also loads code
-            tried[self.threads] = min([seconds, *(self.timed()[1] for _ in range(again))])
-        self.threads = min(tried, key=tried.get)
-        self.once = tried[self.threads]
-        return answer
-
     def timed(self, repeats=1):
         """(answer, seconds a call)."""
-        if self.threads:
-            import torch
-
-            torch.set_num_threads(self.threads)
         start = time.perf_counter()
         for _ in range(repeats):
             answer = self.call()
         return answer, (time.perf_counter() - start) / repeats
 
+    def first(self):
+        """The answer of a first call, which also loads code: a short one is tried again."""
+        answer, self.once = self.timed()
+        if self.once <= LONG:
+            self.once = min(self.once, self.timed()[1])
+        return answer
+
     def plan(self, turns, share):
         """Up to so many turns in a share of seconds; a long call keeps its first measurement."""
         if self.once > LONG:
             self.seconds, self.turns = [self.once], 0
-            return
-        self.once = min(self.once, self.timed()[1])
-        self.turns = min(turns, max(3, int(share / self.once)))
+        else:
+            self.turns = min(turns, max(3, int(share / self.once)))
 
     def turn(self):
         """Measure seconds a call, over enough calls to fill a few milliseconds."""
-        settle()
         if self.once < SHORT:  # the caches hold what whoever ran before has left
             self.timed(1 + int(WARM / self.once))
         self.seconds.append(self.timed(max(1, int(ENOUGH / self.once)))[1])
@@ -73,21 +62,9 @@ class Runner:
             return row
         base = ours.seconds if len(self.seconds) > 1 else [np.median(ours.seconds)]
         ratios = [theirs / mine for theirs, mine in zip(self.seconds, base)]
-        row |= dict(
-            zip(("ratio_low", "ratio", "ratio_high"), np.quantile(ratios, [0.25, 0.5, 0.75]))
-        )
-        ms = 1e3 * np.median(self.seconds)
-        return row | {"threads": self.threads or None, "turns": len(self.seconds), "ms": ms}
-
-
-def settle():
-    """Wait until the threads of whoever ran before have fallen asleep: after a matrix product
-    those of OpenBLAS spin for a tenth of a second, and would be timed with the next one."""
-    spinning = True
-    while spinning:
-        before = time.process_time()
-        time.sleep(0.005)
-        spinning = time.process_time() - before > 0.001
+        low, ratio, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        row |= {"ratio_low": low, "ratio": ratio, "ratio_high": high}
+        return row | {"turns": len(self.seconds), "ms": 1e3 * np.median(self.seconds)}
 
 
 def take_turns(runners):

@@ -6,11 +6,8 @@ and returns {rule: call}. Where its rule is another one than byzlib's, DEFINITIO
 
 import importlib.util
 import math
-import os
 
 import numpy as np
-
-os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # a benchmark tells nobody that it runs
 
 
 def byzfl_numpy(x, f):
@@ -39,7 +36,7 @@ def byzfl_torch(x, f):
 
 
 def flwr_functions(x, f):
-    """Flower's old functions over (list of layers, number of samples)."""
+    """Flower's functions over (list of layers, number of samples)."""
     from flwr.server.strategy import aggregate as flwr
 
     results = [([row], 1) for row in x]
@@ -54,40 +51,10 @@ def flwr_functions(x, f):
     }
 
 
-def flwr_messages(x, f):
-    """Flower's message interface, with the unpacking of messages that is part of each call."""
-    from flwr.app import ArrayRecord, MetricRecord, RecordDict
-    from flwr.serverapp.strategy.bulyan import aggregate_n_closest_weights
-    from flwr.serverapp.strategy.multikrum import select_multikrum
-    from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
-
-    contents = [
-        RecordDict({"arrays": ArrayRecord([row]), "metrics": MetricRecord({"num-examples": 1})})
-        for row in x
-    ]
-
-    def krum():
-        (chosen,) = select_multikrum(contents, f, 1)
-        return chosen["arrays"].to_numpy_ndarrays()
-
-    def multi_krum():
-        chosen = select_multikrum(contents, f, len(x) - f)
-        return aggregate_arrayrecords(chosen, "num-examples").to_numpy_ndarrays()
-
-    def bulyan():
-        chosen = select_multikrum(contents, f, len(x) - 2 * f)
-        layers = [content["arrays"].to_numpy_ndarrays() for content in chosen]
-        median = [np.median(layer, axis=0) for layer in zip(*layers)]
-        return aggregate_n_closest_weights(median, layers, len(x) - 4 * f)
-
-    return {"krum": krum, "multi_krum": multi_krum, "bulyan": bulyan}
-
-
 def krum_library(x, f):
     """The library that is called krum."""
     import torch
     from krum.primitives.aggregators.brute import Brute
-    from krum.primitives.aggregators.bulyan import Bulyan
     from krum.primitives.aggregators.geometric_median import GeometricMedian
     from krum.primitives.aggregators.krum import Krum
     from krum.primitives.aggregators.median import Median
@@ -101,7 +68,6 @@ def krum_library(x, f):
         "krum": lambda: Krum.aggregate(t, n=n, f=f),
         "multi_krum": lambda: MultiKrum.aggregate(t, n=n, f=f, m=n - f),
         "geometric_median": lambda: GeometricMedian.aggregate(t, n=n, f=f),
-        "bulyan": lambda: Bulyan.aggregate(t, n=n, f=f),
         "minimum_diameter_average": lambda: Brute.aggregate(t, n=n, f=f),
     }
 
@@ -127,12 +93,10 @@ PEERS = {
     "byzfl": byzfl_numpy,
     "byzfl (torch)": byzfl_torch,
     "flwr": flwr_functions,
-    "flwr (messages)": flwr_messages,
     "krum": krum_library,
     "torchjd": torchjd,
 }
 PACKAGES = ("byzfl", "flwr", "krum", "torchjd")
-TORCH = ("byzfl (torch)", "krum", "torchjd")  # their threads are set by torch
 
 # What differs where a library means another rule by the name; "" is the definition of byzlib.
 _BYZFL = {
@@ -145,13 +109,9 @@ DEFINITIONS = {
     # torch.median, its argument order apart, is a quantile here too: the mean of the middle two.
     "byzfl (torch)": _BYZFL,
     "flwr": dict.fromkeys(["median", "trimmed_mean", "krum", "multi_krum", "bulyan"], ""),
-    "flwr (messages)": {
-        "krum": "", "multi_krum": "", "bulyan": "one scoring instead of n - 2f rounds",
-    },
     "krum": {
         "median": "", "trimmed_mean": "", "krum": "", "multi_krum": "",
         "geometric_median": "smoothed, to 1e-6", "minimum_diameter_average": "",
-        "bulyan": "rounds of means, then a trimmed mean",
     },
     "torchjd": {
         "trimmed_mean": "", "krum": "distances not squared", "multi_krum": "distances not squared",
@@ -165,7 +125,7 @@ def radius(x):
 
 
 def package(peer):
-    """The package that a peer lives in: "flwr (messages)" -> "flwr"."""
+    """The package that a peer lives in: "byzfl (torch)" -> "byzfl"."""
     return peer.split()[0]
 
 
@@ -179,7 +139,7 @@ def out_of_reach(peer, rule, n, f, d, itemsize):
     if rule == "minimum_diameter_average" and math.comb(n, f) > 1e6:
         return f"would try {math.comb(n, f):.1e} subsets"
     if rule == "nearest_neighbor_mixing" and package(peer) == "byzfl":
-        needed = n * (n - f) * d * (4 if peer in TORCH else itemsize) / 1e9
+        needed = n * (n - f) * d * (4 if "torch" in peer else itemsize) / 1e9
         if needed > 6:
             return f"would need {needed:.1f} GB"
     return ""

@@ -1,7 +1,5 @@
 """Time byzlib's rules against other libraries, np.mean and one Gram product: `make bench`.
 
-Usage: python -m benchmarks.rules [--only RULE ...] [--sizes NxD ...] [--save FOLDER]
-
 Everything runs in one process, in turns: byzlib, peer, yardstick, byzlib, peer, yardstick. What is
 reported is the median over turns of the ratio of two neighbours, so that a noisy minute of the
 machine touches both. Every peer's answer is compared with byzlib's.
@@ -31,12 +29,13 @@ TRIALS = (1_000, 10, 1_000)
 SORTING = ["median", "trimmed_mean", "mean_around_median", "bulyan"]
 TURNS = 9
 BUDGET = 8.0  # seconds that one cell of the table may take, shared by those who are timed in it
-HOPELESS = {True: 60.0, False: 20.0}  # seconds of a call that is not made, of the same rule or not
+HOPELESS = 30.0  # seconds: who took longer for a rule is not asked for it again
 
 
 # --- what is timed --------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=1)  # the largest takes 400 MB
 def updates(n, d, dtype, f, trials=()):
     """Honest clients of different noise around 1, and f liars around -3."""
     rng = np.random.default_rng(n + d)
@@ -74,10 +73,10 @@ def yardsticks(rule, x):
 # --- one cell of the table ------------------------------------------------------------------
 
 
-def cell(rule, x, offers, expected):
-    """Rows of one rule on one array (n, d), peers {name: function of f -> {rule: call}}.
+def cell(rule, x, offers, slow):
+    """Rows of one rule on one array (n, d), with peers {name: function of (x, f)}.
 
-    `expected` holds the seconds of earlier calls; what is measured here is added.
+    `slow` holds who took over HOPELESS seconds for a rule, and is added to.
     """
     n, d = x.shape
     f = byzantine(rule, n)
@@ -89,10 +88,10 @@ def cell(rule, x, offers, expected):
         return [about | {"who": "byzlib", "kind": "byzlib", "note": f"refused: {refusal}"}]
     ours.copies = peak_memory(ours.call) / x.nbytes
     rivals = [
-        meet(Runner(name, "peer", definition=peers.DEFINITIONS[name][rule]), prepare, about,
-             answer, x, expected)
-        for name, prepare in offers.items() if rule in peers.DEFINITIONS[name]
-    ]  # fmt: skip
+        meet(name, prepare, about, answer, x, slow)
+        for name, prepare in offers.items()
+        if rule in peers.DEFINITIONS[name]
+    ]
     others = yardsticks(rule, x)
     for runner in others:
         runner.first()
@@ -107,32 +106,25 @@ def cell(rule, x, offers, expected):
     return [about | runner.row(ours) for runner in [ours, *rivals, *others]]
 
 
-def meet(runner, prepare, about, answer, x, expected):
+def meet(name, prepare, about, answer, x, slow):
     """A peer after its first call, or with a note why there was none."""
-    rule, n, f, d = (about[name] for name in ("rule", "n", "f", "d"))
-    key = runner.name, rule, about["dtype"]
-    seconds = expected.get(key, 0) * work(rule, n, d)
-    runner.note = peers.out_of_reach(runner.name, rule, n, f, d, x.itemsize)
-    if seconds > HOPELESS[not runner.definition]:
-        runner.note = runner.note or f"left out: about {seconds:.0f} s a call"
+    rule, n, f, d = (about[key] for key in ("rule", "n", "f", "d"))
+    runner = Runner(name, "peer", definition=peers.DEFINITIONS[name][rule])
+    runner.note = peers.out_of_reach(name, rule, n, f, d, x.itemsize)
+    runner.note = runner.note or slow.get((name, rule, about["dtype"]), "")
     if runner.note:
         return runner
-    runner.call = prepare(f)[rule]
+    runner.call = prepare(x, f)[rule]
     try:
-        theirs = runner.first(on_torch=runner.name in peers.TORCH)
+        theirs = runner.first()
     except Exception as error:  # a peer may fail in its own way; the table goes on and says so
         runner.note = f"{type(error).__name__}: {error}".splitlines()[0]
         return runner
-    expected[key] = runner.once / work(rule, n, d)
+    if runner.once > HOPELESS:
+        seconds = f"left out: {runner.once:.0f} s a call at {n} x {d:,}"
+        slow[name, rule, about["dtype"]] = seconds
     runner.agrees = agreement(runner, about, answer, theirs, x)
     return runner
-
-
-def work(rule, n, d):
-    """What the cost of a call grows with, at least."""
-    if rule in ("bulyan", "nearest_neighbor_mixing"):
-        return float(n) ** (3 if rule == "bulyan" else 2) * d
-    return float(n) * d * (n if "krum" in rule else 1)
 
 
 def agreement(runner, about, ours, theirs, x):
@@ -170,20 +162,16 @@ def stacked(rule, x):
 
 
 def measure(rules=RULES, sizes=SIZES, trials=TRIALS, offers=None):
-    """All rows as a DataFrame, one a measurement; `report.COLUMNS` says what they hold."""
+    """All rows as a DataFrame, one a measurement, in the columns of `report.COLUMNS`."""
     if offers is None:
         absent = peers.missing()
         offers = {k: v for k, v in peers.PEERS.items() if peers.package(k) not in absent}
-    rows, expected = [], {}
-    tasks = list(itertools.product(sizes, DTYPES, (True, False)))  # Bulyan bears fewer liars
-    for (n, d), dtype, for_bulyan in tqdm(tasks, unit="array", disable=None, leave=False):
-        own = [rule for rule in rules if (rule == "bulyan") == for_bulyan]
-        if not own:
-            continue
-        x = updates(n, d, dtype, byzantine(own[0], n))  # one at a time: the largest takes 400 MB
-        prepared = {k: functools.cache(functools.partial(v, x)) for k, v in offers.items()}
-        for rule in own:
-            rows += cell(rule, x, prepared, expected)
+    rows, slow = [], {}
+    # Bulyan bears fewer liars: it comes last, so that an array is made twice and not three times.
+    ordered = sorted(rules, key=lambda rule: rule == "bulyan")
+    tasks = list(itertools.product(sizes, DTYPES, ordered))
+    for (n, d), dtype, rule in tqdm(tasks, unit="cell", disable=None, leave=False):
+        rows += cell(rule, updates(n, d, dtype, byzantine(rule, n)), offers, slow)
     for dtype, rule in itertools.product(DTYPES, STACKED):
         if trials and rule in rules:
             x = updates(*trials[1:], dtype, byzantine(rule, trials[1]), trials[:1])

@@ -1,18 +1,14 @@
-"""Time a round of federated training beside byzfl's, and ten stacked seeds beside ten runs.
-
-Usage: python -m benchmarks.training [--save FOLDER]
+"""Time a round of training beside byzfl's, stacked seeds beside single runs, and a simulated year.
 
 Ten clients, three of whom flip the sign of the honest average; 200 samples a client. A round is
 that of a 4-128-3 network on full batches, without the record of who was trusted, which byzfl does
 not keep, and once with it; byzfl computes in float32, and its parameters are compared with ours.
-Everybody has turns in one process, in which `make bench` gives NumPy one thread. A run with byzfl
-at hand renews results/training.csv.
+A run with byzfl at hand renews results/training.csv.
 """
 
 import argparse
 import functools
 import importlib.util
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +19,7 @@ from byzlib.aggregators import mean, trimmed_mean
 from byzlib.attacks import sign_flip
 from byzlib.experiments import planted
 from byzlib.federated import ByzantineFL, Client, SimpleModel
+from byzlib.market import simulate
 
 FOLDER = Path(__file__).parent
 RULES = {"mean": (mean, "Average", {}), "trimmed_mean": (trimmed_mean, "TrMean", {"f": 3})}
@@ -112,23 +109,18 @@ def round_rows(rule, peer):
     for runner, theta in zip(runners[1:], others):
         wanted = ours if runner.kind == "byzlib" else to_torch(ours)
         np.testing.assert_allclose(theta, wanted, rtol=0, atol=1e-4)
-    rows = rows_of(runners, {"what": "a round", "rule": rule, "sizes": "4-128-3"})
-    if peer:
-        same_type = runners[3].row(runners[1])
-        rows[3] |= {f"{key}_float32": same_type[key] for key in ("ratio", "ratio_low")}
-    return rows
+    return rows_of(runners, {"what": "a round", "rule": rule, "sizes": "4-128-3"})
 
 
 def seed_rows(rule):
     """Ten seeds in one stacked run, and one after the other."""
     rows = []
-    for sizes, batch_size in itertools.product([SIZES, (8, 16, 3)], [None, 32]):
+    for sizes, batch_size in ((SIZES, None), ((8, 16, 3), 32)):
         fl = training(RULES[rule][0], sizes=sizes, batch_size=batch_size)
-        of = "-".join(map(str, sizes)) + (f", batches of {batch_size}" if batch_size else "")
         rows += side_by_side(
             lambda fl=fl: fl.run(ROUNDS, seeds=10).theta,
             lambda fl=fl: [fl.run(ROUNDS, seed).theta for seed in range(10)],
-            {"rule": rule, "sizes": of},
+            {"rule": rule, "sizes": "-".join(map(str, sizes))},
         )
     # With its drawing of samples and its test.
     cell = functools.partial(planted, rule=rule.replace("_", " "), attack="sign flip", f=F)
@@ -147,34 +139,48 @@ def side_by_side(together, apart, about):
     return rows_of(runners, {"what": "ten seeds"} | about)
 
 
+def market_rows(days=365):
+    """A year of candles, and the drawing of its random numbers: 64 a candle, half the market's."""
+
+    def draw():
+        rng = np.random.default_rng(0)
+        for _ in ("symbol", "market"):
+            n = 288 * days
+            rng.standard_normal((n, 14)), rng.standard_exponential((n, 17)), rng.chisquare(11, n)
+
+    runners = [Runner("byzlib", "byzlib", lambda: simulate("BTCUSDT", days, 0)),
+               Runner("random numbers", "yardstick", draw)]  # fmt: skip
+    timed(runners)
+    return rows_of(runners, {"what": f"{days} simulated days"}, rounds=1)
+
+
 def timed(runners):
     """Everybody's answer; their seconds are kept in the runners."""
-    answers = [runner.first(on_torch=runner.kind == "peer") for runner in runners]
+    answers = [runner.first() for runner in runners]
     for runner in runners:
         runner.plan(TURNS, share=1.5)
     take_turns(runners)
     return answers
 
 
-def rows_of(runners, about):
+def rows_of(runners, about, rounds=ROUNDS):
     """Rows in milliseconds a round."""
     rows = [about | runner.row(runners[0]) for runner in runners]
-    return [row | {"ms": row["ms"] / ROUNDS} for row in rows]
+    return [row | {"ms": row["ms"] / rounds} for row in rows]
 
 
 def main(arguments=None):
     """Measure, print, and write what is whole."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.training")
     parser.add_argument("--save", type=Path, default=FOLDER, help="write results to this folder")
-    options = parser.parse_args(arguments)
+    folder = parser.parse_args(arguments).save / "results"
     peer = importlib.util.find_spec("byzfl") is not None
     rows = [line for rule in RULES for line in round_rows(rule, peer) + seed_rows(rule)]
-    table = pd.DataFrame(rows).drop(columns=["agrees", "note", "copies"])
+    table = pd.DataFrame(rows + market_rows()).drop(columns=["agrees", "note", "copies"])
     print(table.drop(columns=["kind", "turns"]).to_string(index=False, na_rep=""))
     if peer:
-        results = options.save / "results"
-        results.mkdir(parents=True, exist_ok=True)
-        table.to_csv(results / "training.csv", index=False, float_format="%.4g")
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / "training.csv", index=False, float_format="%.4g")
     else:
         print("Nothing was written: only a run with byzfl replaces the results.")
 
