@@ -12,6 +12,7 @@ import textwrap
 import time
 import types
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -272,7 +273,7 @@ def test_a_module_that_was_reloaded_is_another(tools, tmp_path, monkeypatch):
 
     assert found() == 1
     tools(2)
-    with pytest.raises(TypeError, match=r"value is not what stands in tools.py: reload tools"):
+    with pytest.raises(RuntimeError, match=r"value is not what stands in tools.py: reload tools"):
         found()
     importlib.reload(study.tools)
     assert found() == 2
@@ -293,6 +294,7 @@ def test_the_key_holds_every_room_of_the_library(tmp_path, monkeypatch):
     rooms = tmp_path / "byzlib"
     shutil.copytree(_code.LIBRARY, rooms, ignore=shutil.ignore_patterns("__pycache__", "*.gz"))
     monkeypatch.setattr(_code, "LIBRARY", rooms)
+    monkeypatch.setattr(_code, "LOADED", mock.ANY)
     log, grid = tmp_path / "log", {"path": str(tmp_path / "log"), "x": 1}
 
     def ran(file, addition):
@@ -308,6 +310,10 @@ def test_the_key_holds_every_room_of_the_library(tmp_path, monkeypatch):
         assert ran(file, "# a comment") == 0 and ran(file, "\nADDED = 1\n") == 1, file
     for file in ("experiments/tables.py", "checks/chapter_03.py", "plotting.py"):
         assert ran(file, "\nADDED = 1\n") == 0, f"{file} decides no result"
+    monkeypatch.setattr(_code, "LOADED", _code._stamps(rooms))
+    assert ran("theory.py", "") == 0
+    with pytest.raises(RuntimeError, match="byzlib was changed since it was loaded: start anew"):
+        ran("theory.py", "ADDED = 2")
     counted_in = {name.split("/")[0].removesuffix(".py") for name in _code.library_code(rooms)}
     assert counted_in == {*byzlib.ROOMS, "__init__"} - {"checks", "plotting"}
 

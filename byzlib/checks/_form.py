@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SHOWN = 80  # numbers of an input that a hint prints
+SHOWN = 600  # letters of an input that a hint prints
 
 
 class NotYet(AssertionError):
@@ -229,13 +229,15 @@ def _difference(found, right):
 
 
 def _shown(value):
-    """A part of the input as text."""
-    if isinstance(value, np.ndarray | list) and np.size(value) > SHOWN:
-        return f"{np.size(value)} numbers"
+    """A part of the input as text, the beginning of a long one."""
     if isinstance(value, np.ndarray | np.generic):
-        return str(value.tolist())
-    named = getattr(value, "__name__", type(value).__name__)
-    return named if " at 0x" in repr(value) else repr(value)
+        text = str(value.tolist())
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(_shown, value))}]"
+    else:
+        named = getattr(value, "__name__", type(value).__name__)
+        text = named if " at 0x" in repr(value) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
 # --- how an answer works ------------------------------------------------------------------------

@@ -4,16 +4,7 @@ import tracemalloc
 
 import numpy as np
 
-from byzlib.checks._form import (
-    NotYet,
-    array,
-    ask,
-    calls_of,
-    exercise,
-    judge,
-    require,
-    steps_of,
-)
+from byzlib.checks._form import NotYet, array, ask, calls_of, exercise, judge, require, steps_of
 
 FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
 NETWORKS = [FOUR, [(0, 1)], [(1, 2), (0, 1)], [(0, 3), (0, 1)], []]
@@ -97,8 +88,7 @@ def distances_from_blocks(answer):
             "you add the product; (14.1) subtracts it twice.": norms[:, None] + norms + 2 * gram,
             "your signs are turned round: a squared distance is not negative.": -right,
         }  # fmt: skip
-        case = f"for blocks {[block.tolist() for block in blocks]}"
-        judge(value, right, mistakes, where=case)
+        judge(value, right, mistakes)
     single = [rng.integers(-9, 10, (3, 4)).astype(np.float32) + np.float32(4096) for _ in range(3)]
     right = _apart(np.concatenate(single, axis=1).astype(float))
     require(
@@ -116,7 +106,7 @@ def distances_from_blocks(answer):
 
 def _from_iterator(answer, blocks):
     """The table of an answer that gets the blocks from an iterator, once."""
-    n, handed = len(blocks[0]), [block.copy() for block in blocks]
+    n, handed, answer.given = len(blocks[0]), [block.copy() for block in blocks], (blocks,)
     try:
         value = answer.function(block for block in handed)
     except TypeError as error:

@@ -17,17 +17,27 @@ READERS = ("checks/", "experiments/results.py", "experiments/tables.py", "plotti
 PACKAGES = {"site-packages", "dist-packages"}
 
 
+def _stamps(folder):
+    """{file: when it was written}."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}
+
+
+LOADED = _stamps(LIBRARY)
+
+
 def code_of(cell):
     """Digest of a cell, of all that it reads, of byzlib, and of NumPy's version.
 
     A function in a file stands for the whole file, one in a notebook for itself. What it reads is
     followed, but not into installed packages: functions, classes and their bases, modules, and
-    values, by what they hold. What cannot be hashed, and a module that is not what its file says,
-    is refused by name with a TypeError.
+    values, by what they hold. TypeError for what cannot be hashed, RuntimeError for code that is
+    not what its file says, both by name.
     """
     inner = inspect.unwrap(cell)
     if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
         raise TypeError(f"a cell that is kept on disk is a function made with def; got {cell!r}")
+    if _stamps(LIBRARY) != LOADED:
+        raise RuntimeError("a file of byzlib was changed since it was loaded: start anew")
     found = {}
     _follow(inner, inner.__qualname__, found, own=_root(inner))
     code = [np.__version__, *library_code(LIBRARY).values(), inner.__qualname__]
@@ -153,7 +163,7 @@ def _text(thing):
     name, file = _module(thing)
     if file is not None:
         if inspect.isfunction(thing) and _is_stale(thing.__code__, file):
-            raise TypeError(
+            raise RuntimeError(
                 f"{thing.__qualname__} is not what stands in {file.name}: reload {name}, or start "
                 "anew"
             )

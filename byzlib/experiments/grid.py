@@ -48,8 +48,9 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
         A folder for `joblib.Memory`. A result is kept, whole, as soon as it is there, under all
         that decides it: configuration, seeds, the code of the cell, of what it reads and of
         byzlib (comments and docstrings do not count), and NumPy's version. So a run that was
-        killed goes on where it was, without the cells that were running. Only trust a folder that
-        you would run code from.
+        killed goes on where it was, without the cells that were running. What the cell reads is
+        hashed by what it holds, objects included; what cannot be is refused by name. Only trust a
+        folder that you would run code from.
     n_jobs : int
         Processes; -1 for all cores. ``with joblib.parallel_config(backend="dask"):`` around the
         call sends the cells to a cluster.
@@ -70,7 +71,8 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
     ValueError, TypeError
         For a grid, seeds or names that do not fit, before anything runs.
     RuntimeError
-        When cells failed, after all others have run: those are in the cache.
+        When cells failed, after all others have run: those are in the cache. Before anything runs,
+        when a module is not what its file says: it was changed and not loaded anew.
     """
     configurations = configurations_of(grid)
     stacked = _is_stacked(cell, configurations[0])
