@@ -245,18 +245,19 @@ def _shown(value):
 
 def calls_of(answer, *given):
     """{(package, name)} of all functions that run, in C too; the package of a method is ""."""
-    answer.given = given
+    answer.given, handed = given, copy.deepcopy(given)
     seen, before = set(), sys.getprofile()
 
     def note(frame, event, called):
         if event == "call":
             seen.add((frame.f_globals.get("__name__", "").split(".")[0], frame.f_code.co_name))
         elif event == "c_call":
-            seen.add(((called.__module__ or "").split(".")[0], called.__name__))
+            package = getattr(called, "__module__", None) or ""
+            seen.add((package.split(".")[0], getattr(called, "__name__", "")))
 
     sys.setprofile(note)
     try:
-        answer.function(*copy.deepcopy(given))
+        answer.function(*handed)
     finally:
         sys.setprofile(before)
     return seen
@@ -264,7 +265,7 @@ def calls_of(answer, *given):
 
 def steps_of(answer, *given):
     """How many lines of Python run."""
-    answer.given = given
+    answer.given, handed = given, copy.deepcopy(given)
     steps, before = 0, sys.gettrace()
 
     def note(frame, event, _):
@@ -274,7 +275,7 @@ def steps_of(answer, *given):
 
     sys.settrace(note)
     try:
-        answer.function(*copy.deepcopy(given))
+        answer.function(*handed)
     finally:
         sys.settrace(before)
     return steps

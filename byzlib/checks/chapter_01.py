@@ -24,21 +24,24 @@ def steer_together(answer):
 @exercise("Exercise 1.3 b", "the experiment: replace k rows, look whether the answer stays honest.")
 def liars_survived(answer):
     """`answer(rule, n)` is how many far-away liars among n the rule survives."""
-    one_sided = "a liar may pull down as well as up: try both signs and keep the worse."
-    for rule, n, survived, otherwise in [
+    above = "a liar may pull down as well as up: try both signs and keep the worse."
+    below = "some rules survive all liars but the last: go on up to n."
+    for rule, n, survived, hint in [
         (_kept("the mean", 0, 0), 10, 0, ""),
         (_median, 10, 4, ""),
         (_median, 11, 5, ""),
         (_kept("a mean without the two ends", 1, 1), 8, 1, ""),
         (_kept("a mean that drops three at each end", 3, 3), 10, 3, ""),
-        (_kept("the third smallest report", 2, 6), 9, 2, one_sided),
-        (_kept("the third largest report", 6, 2), 9, 2, one_sided),
+        (_kept("the third smallest report", 2, 6), 9, 2, above),
+        (_kept("the third largest report", 6, 2), 9, 2, above),
+        (_nearest_zero, 6, 5, below),
     ]:
         count, name = whole(ask(answer, rule, n, shape=None)), rule.__name__
         one_more = f"{name} of {n} breaks at {survived + 1}: the last it survives is wanted."
         require(count != survived + 1, one_more)
-        require(count <= survived or not otherwise, otherwise)
-        require(count == survived, f"{name} of {n} survives {survived}; you found {count}.")
+        off = f"{name} of {n} survives {survived}; you found {count}."
+        require(count <= survived, above if hint == above else off)
+        require(count >= survived, below if hint == below else off)
 
 
 def _kept(name, first, last):
@@ -55,4 +58,9 @@ def _median(x):
     return np.median(x, axis=-2)
 
 
+def _nearest_zero(x):
+    return x[np.abs(x[:, 0]).argmin()]
+
+
 _median.__name__ = "the median"
+_nearest_zero.__name__ = "the report nearest to zero"

@@ -54,7 +54,8 @@ def clip_by_median(answer):
         x, center = rng.integers(-9, 10, (n, d)).astype(float), rng.integers(-3, 4, d) + 0.5
         x[:still] = center  # their distance is 0, and they count
         drawn.append((x, center))
-    for x, center in [*drawn, (np.full((4, 2), 3.0), np.full(2, 3.0))]:
+    small = drawn[0][0] / 16, drawn[0][1] / 16
+    for x, center in [*drawn, small, (np.full((4, 2), 3.0), np.full(2, 3.0))]:
         d = len(center)
         value = ask(answer, x, center, shape=(d,), wanted=f"a center has {d} numbers.")
         pull = x - center
@@ -107,8 +108,10 @@ def clip_by_median(answer):
 def clique_trial(answer):
     """`answer(honest, z, f)` is (low, high, who): Bulyan's distance minus the median's."""
     rng = np.random.default_rng(63)
-    for trials, n, f, d, z in [(20, 18, 3, 60, 1.0), (40, 23, 5, 1, 3.0), (8, 43, 10, 1, 0.3)]:
-        honest = 2 + rng.standard_normal((trials, n - f, d)) * rng.uniform(1, 3, d)
+    for trials, n, f, d, z, unit in [
+        (20, 18, 3, 60, 1.0, 0.1), (40, 23, 5, 1, 3.0, 1), (8, 43, 10, 1, 0.3, 1),
+    ]:  # fmt: skip
+        honest = unit * (2 + rng.standard_normal((trials, n - f, d)) * rng.uniform(1, 3, d))
         found = ask(answer, honest, z, f, shape=None)
         centre = honest.mean(axis=1)
         clique = np.repeat((centre - z * honest.std(axis=1))[:, None], f, axis=1)

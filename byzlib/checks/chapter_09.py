@@ -76,8 +76,9 @@ def lucky_share(answer):
     ]:  # fmt: skip
         found, right = ask(answer, y, window, test, level), _lucky(y, window, test, level)
         require(0 <= found <= 1, f"a share lies between 0 and 1; got {found:g}.")
-        share = f"the share is {right:.3f}, you found {found:.3f}. {otherwise}".strip()
-        judge(found, right, mistakes, share)
+        otherwise = otherwise or "look at each window by hand."
+        off = f"the share is {right:.3f}, you found {found:.3f}: {otherwise}"
+        judge(found, right, mistakes, off)
 
 
 def _lucky(y, window, test, level):

@@ -54,7 +54,7 @@ def upper_shadow(answer):
         [10.0, 12, 11, 10, 20, 5], [14, 13, 12, 12, 28, 5], [9, 9, 11, 7, 20, 5],
         [12, 10, 12, 10, 20, 5],
     ])  # fmt: skip
-    for o, h, low, c in [candles, 2 * candles, candles[:, :3]]:
+    for o, h, low, c in [candles, candles / 128, candles[:, :3]]:
         span = h - low
         some, safe = span > 0, np.where(span > 0, span, 1)
         above = h - np.maximum(o, c)

@@ -20,7 +20,7 @@ def run_network(answer):
         wanted = "four rows of six numbers are wanted."
         value = ask(answer, updates, pairs, shape=(4, 6), wanted=wanted)
         judge(value, _exchanged(updates, pairs), _network_mistakes(updates, pairs))
-    few, many = (rng.normal(size=(4, columns)) for columns in (6, 60))
+    few, many = (rng.integers(-99, 99, (4, columns)) for columns in (6, 60))
     sorts = sorted({name for _, name in calls_of(answer, few, FOUR)} & SORTS)
     require(not sorts, f"no sort: you called {''.join(sorts[:1])}. A pair needs a smaller and a "
                        "larger row, which NumPy makes of all columns at once.")  # fmt: skip

@@ -117,6 +117,11 @@ def pulled(x, center):
     return pull, length, np.median(length)
 
 
+def short_pulls_whole(x, center):
+    pull, length, radius = pulled(x, center)
+    return center + (pull * np.where(length > 1, radius / np.maximum(length, radius), 1)).mean(0)
+
+
 def stretched(x, center):
     pull, length, radius = pulled(x, center)
     return center + (pull * radius / np.maximum(length, 1e-300)).mean(axis=0)
@@ -166,7 +171,14 @@ def moved_center(x, center):
     return value
 
 
+def only_above_one(honest, z, f):
+    low, high, _ = CLIQUE[0][0](honest, z, f)
+    return low, high, "Bulyan" if low > 1 else "median" if high < 0 else "not shown"
+
+
 WRONG = [
+    (checks.clip_by_median, short_pulls_whole, "is wanted at place"),
+    (checks.clique_trial, only_above_one, "the interval lies above zero"),
     (checks.mix, lambda x, f: "rows", "6 rows of 3 numbers are wanted"),
     (checks.mix, lambda x, f: x[: len(x) - f], r"shape \(4, 3\), not \(6, 3\)"),
     (checks.mix, lambda x, f: np.full(x.shape, np.nan), "finite number is wanted"),

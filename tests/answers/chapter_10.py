@@ -74,6 +74,7 @@ WRONG = [
         lambda o, h, low, c: (h - np.maximum(o, c)) / 4 * (h > low),
         "at place 4",
     ),
+    (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, c) * (h - low > 1), "at place"),
     (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, c) * (o != c), "open = close"),
     (checks.upper_shadow, lambda o, h, low, c: shadow(-o, -low, -h, -c), "the lower shadow"),
     (checks.upper_shadow, lambda o, h, low, c: shadow(o, h, low, o), "starts at its close"),
