@@ -6,7 +6,7 @@ or copies one client onto another, and keeps whatever hurts more.
 
 import numpy as np
 
-from byzlib.aggregators._contract import apply_rule
+from byzlib.aggregators import apply_rule
 from byzlib.theory import measured_kappa
 
 

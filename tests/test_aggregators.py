@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from byzlib import aggregators as ag
 from byzlib.aggregators import (
     RULES,
+    apply_rule,
     krum,
     krum_scores,
     mean,
@@ -21,7 +22,6 @@ from byzlib.aggregators import (
     multi_krum,
     trimmed_mean,
 )
-from byzlib.aggregators._contract import apply_rule
 from tests import reference
 from tests.catalogue import DEFENDED, EVERYTHING, PREAGGREGATIONS
 
@@ -166,7 +166,7 @@ def test_stacked_trials_equal_the_loop(name, dtype, lead):
 @pytest.mark.parametrize("name", DEFENDED)
 def test_weights_sum_to_one(name):
     x = np.random.default_rng(8).standard_normal((6, 11, 5))
-    x[3, 2] = np.inf
+    x[3, 2], x[4], x[5] = np.inf, 0, x[5, 0]
     _, weights = DEFENDED[name].call(x, 2, return_weights=True)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-14)
@@ -177,13 +177,6 @@ def test_answers_that_are_weights_times_updates(name):
     x = np.random.default_rng(9).standard_normal((20, 11, 5))
     result, weights = DEFENDED[name].call(x, 2, return_weights=True)
     np.testing.assert_allclose(result, np.einsum("tn,tnd->td", weights, x), atol=1e-13)
-
-
-def test_weights_of_the_coordinate_rules_are_no_mixture():
-    x = np.random.default_rng(9).standard_normal((11, 5))
-    for name in ("trimmed_mean", "median", "mean_around_median", "bulyan"):
-        result, weights = DEFENDED[name].call(x, 2, return_weights=True)
-        assert not np.allclose(result, weights @ x)
 
 
 def test_weights_of_the_median_are_inverse_distances():
@@ -270,29 +263,6 @@ def test_weights_are_summed_as_float64(weights, expected):
     assert (mean(1.5e308 * np.ones((3, 1))) == 1.5e308).all()
 
 
-@pytest.mark.parametrize(
-    ("weights", "sentence"),
-    [
-        ([1, 2], r"weights of shape \(3,\); got \(2,\)"),
-        ([1, -1, 1], "finite weights >= 0"),
-        ([1, np.nan, 1], "finite weights >= 0"),
-        ([0, 0, 0], "positive sum"),
-        (np.array(["2e400", 1, 1], np.longdouble), "finite weights >= 0"),
-    ],
-)
-def test_illegal_weights(weights, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        mean(np.ones((3, 2)), weights)
-
-
-@pytest.mark.parametrize("m", [0, 8, -1])
-def test_multi_krum_never_averages_more_than_n_minus_f(m):
-    with pytest.raises(ValueError, match=f"1 <= m <= n - f; got m = {m}, n = 9, f = 2"):
-        multi_krum(np.zeros((9, 2)), 2, m)
-    with pytest.raises(TypeError, match="integer m; got 1.5"):
-        multi_krum(np.zeros((9, 2)), 2, 1.5)
-
-
 @pytest.mark.parametrize("name", WITH_MEAN)
 def test_types_and_aliasing(name):
     x = np.random.default_rng(3).standard_normal((11, 6))
@@ -328,34 +298,6 @@ def test_one_client(name):
             call(name, one, 0)
     else:
         assert np.array(call(name, one, 0)).ravel().tolist() == [0.3, 0.4]
-
-
-def test_f_may_be_any_integral_type():
-    x = np.random.default_rng(4).standard_normal((9, 3))
-    for f in (np.int64(2), np.uint8(2)):
-        np.testing.assert_array_equal(krum(x, f), krum(x, 2))
-        np.testing.assert_array_equal(trimmed_mean(x, f), trimmed_mean(x, 2))
-
-
-def test_krum_returns_one_of_the_rows_and_its_weights_say_which():
-    x = np.random.default_rng(5).standard_normal((50, 9, 3))
-    result, weights = krum(x, 3, return_weights=True)
-    assert ((weights == 1).sum(-1) == 1).all() and ((weights == 0).sum(-1) == 8).all()
-    np.testing.assert_array_equal(result, x[np.arange(50), weights.argmax(-1)])
-
-
-def test_one_client_is_heard():
-    for rule in (mean, median, lambda x: trimmed_mean(x, 0)):
-        assert rule([[3.0, 4.0]]).tolist() == [3.0, 4.0]
-
-
-def test_huge_values_do_not_overflow():
-    x = np.full((5, 2), 1.5e308)
-    assert (trimmed_mean(x, 1) == 1.5e308).all()
-    assert (median(x[:4]) == 1.5e308).all()
-    crowd = np.random.default_rng(6).standard_normal((9, 3))
-    crowd[:3] = [[1e200] * 3, [1e308] * 3, [-1e308] * 3]
-    assert np.abs(krum(crowd, 3)).max() < 10
 
 
 def test_rules_table_names_the_functions():

@@ -1,14 +1,12 @@
 """The later rules and the pre-aggregations against their slow definitions, ties and all."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import minimize
 
 from byzlib import aggregators as ag
 from byzlib.aggregators import _subsets
@@ -52,15 +50,6 @@ def test_minimum_diameter_average(crowd):
     close(ag.minimum_diameter_average(x, f), reference.minimum_diameter_average(x.tolist(), f))
 
 
-@pytest.mark.parametrize("n", range(1, 11))
-def test_minimum_diameter_average_for_every_f(n):
-    rng = np.random.default_rng(n)
-    for f in range((n + 1) // 2):
-        for x in (rng.standard_normal((n, 2)), rng.integers(0, 2, (n, 2)) * 1.0):
-            slow = reference.minimum_diameter_average(x.tolist(), f)
-            close(ag.minimum_diameter_average(x, f), slow)
-
-
 def test_minimum_diameter_average_of_twenty_clients():
     """38,760 subsets: all of them, in one array, against the search."""
     rng = np.random.default_rng(20)
@@ -80,23 +69,6 @@ def test_minimum_diameter_average_of_twenty_clients():
         np.testing.assert_allclose(inside.sum(), total.min(), rtol=1e-13)
 
 
-def test_minimum_diameter_average_says_when_it_gives_up(monkeypatch):
-    x = np.random.default_rng(3).standard_normal((20, 4))
-    monkeypatch.setattr(_subsets, "PATIENCE", 5)
-    with pytest.raises(ValueError, match="gave up its search; n = 20, f = 6 has 3.9e\\+04 subsets"):
-        ag.minimum_diameter_average(x, 6)
-    assert math.comb(20, 6) == 38760
-
-
-def test_minimum_diameter_average_does_not_answer_half_searched(monkeypatch):
-    """On a ring every subset has a rival just beside it."""
-    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)[:, None]
-    ring = np.hstack([np.cos(angle), np.sin(angle)])
-    monkeypatch.setattr(_subsets, "PATIENCE", 2000)
-    with pytest.raises(ValueError, match="minimum_diameter_average gave up its search; n = 40"):
-        ag.minimum_diameter_average(ring, 15)
-
-
 def test_minimum_diameter_average_of_clients_all_equally_far_apart():
     """Every subset ties; the first rows in lexicographic order, those with a late one, stay."""
     _, weights = ag.minimum_diameter_average(np.eye(40), 15, return_weights=True)
@@ -105,10 +77,18 @@ def test_minimum_diameter_average_of_clients_all_equally_far_apart():
     close(ag.minimum_diameter_average(np.eye(7), 2), expected)
 
 
-def test_minimum_diameter_average_of_sixty_clients():
-    """More subsets than anyone can count, and still quick."""
-    result = ag.minimum_diameter_average(np.random.default_rng(4).standard_normal((60, 400)), 25)
-    assert np.isfinite(result).all()
+def test_minimum_diameter_average_of_many_clients(monkeypatch):
+    """Quick where the search is short; else it says that it gave up, also half-way."""
+    crowd = np.random.default_rng(4).standard_normal((60, 400))
+    assert np.isfinite(ag.minimum_diameter_average(crowd, 25)).all()
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)[:, None]
+    ring = np.hstack([np.cos(angle), np.sin(angle)])  # every subset has a rival just beside it
+    for patience in (5, 2000):
+        monkeypatch.setattr(_subsets, "PATIENCE", patience)
+        with pytest.raises(
+            ValueError, match=r"gave up its search; n = 40, f = 15 has 4.0e\+10 sub"
+        ):
+            ag.minimum_diameter_average(ring, 15)
 
 
 @settings(max_examples=80)
@@ -123,19 +103,18 @@ def test_nearest_neighbor_mixing(crowd):
 
 
 @settings(max_examples=60)
-@given(crowds(lambda f: 2 * f + 1, most_f=3), st.sampled_from([0.01, 1.0, 3.0, 1e3, np.inf]))
-def test_clipping(crowd, radius):
+@given(crowds(lambda f: 2 * f + 1, most_f=3))
+def test_clipping(crowd):
     x, f = crowd
-    rows = x.tolist()
     clipped, matrix = ag.adaptive_clipping(x, f, return_weights=True)
-    close(clipped, reference.adaptive_clipping(rows, f))
+    close(clipped, reference.adaptive_clipping(x.tolist(), f))
     close(matrix @ x, clipped)
 
 
 @settings(max_examples=60)
 @given(
     crowds(lambda f: 1),
-    st.sampled_from([0.25, 2.0, 1e3]),
+    st.sampled_from([0.25, 2.0, 1e3, np.inf]),
     st.integers(1, 4),
     st.lists(EIGHTHS, min_size=3, max_size=3),
 )
@@ -149,24 +128,6 @@ def test_centered_clipping(crowd, radius, n_iter, center):
         rtol=1e-12,
         atol=1e-12,
     )
-    assert np.linalg.norm(ours - center[:d]) <= n_iter * radius * (1 + 1e-12)
-
-
-@settings(max_examples=60)
-@given(crowds(lambda f: 3, most_d=3), arrays(np.float64, 3, elements=st.floats(-1e9, 1e9)))
-def test_one_client_moves_centered_clipping_by_twice_the_radius_over_n(crowd, lie):
-    x, _ = crowd
-    spoiled = x.copy()
-    spoiled[0] = lie[: x.shape[1]]
-    moved = ag.centered_clipping(spoiled, 1.5) - ag.centered_clipping(x, 1.5)
-    assert np.linalg.norm(moved) <= 2 * 1.5 / len(x) * (1 + 1e-9)
-
-
-def test_centered_clipping_without_a_bound_is_the_mean():
-    x = np.random.default_rng(5).standard_normal((9, 4))
-    close(ag.centered_clipping(x, np.inf), x.mean(axis=0))
-    close(ag.centered_clipping(x, np.inf, center=[1, 2, 3, 4]), x.mean(axis=0))
-    assert not np.allclose(ag.centered_clipping(x, 1.0), x.mean(axis=0))
 
 
 @settings(max_examples=80)
@@ -180,17 +141,6 @@ def test_geometric_median_is_optimal(crowd):
             centre, reference.geometric_median(x.tolist()), rtol=1e-9, atol=1e-9
         )
     assert (x.min(axis=0) <= centre).all() and (centre <= x.max(axis=0)).all()
-
-
-@pytest.mark.parametrize("n", [4, 7, 30])
-def test_geometric_median_against_a_general_optimiser(n):
-    x = np.random.default_rng(n).standard_normal((n, 3))
-    found = minimize(
-        lambda z: np.linalg.norm(x - z, axis=1).sum(), x.mean(axis=0), method="BFGS", tol=1e-9
-    )
-    np.testing.assert_allclose(ag.geometric_median(x), found.x, atol=1e-5)
-    ours = np.linalg.norm(x - ag.geometric_median(x), axis=1).sum()
-    assert ours <= found.fun * (1 + 1e-15)
 
 
 @settings(max_examples=40)

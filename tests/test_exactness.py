@@ -132,14 +132,16 @@ def test_krum_chooses_what_exact_arithmetic_chooses(x, f):
 @given(
     st.integers(0, 10**6),
     st.sampled_from([0.0, 1e8, -(2.0**30), 1e12]),
-    st.sampled_from([1e-12, 1e-11, 1e-9]),
+    st.sampled_from([0, 1e-12, 1e-11, 1e-9]),
+    st.sampled_from([-1000, 0, 900]),
 )
-def test_krum_tells_near_ties_apart(seed, offset, nearness):
-    """Whole numbers full of ties, each then moved by a trifle."""
+def test_krum_tells_near_ties_apart(seed, offset, nearness, power):
+    """Whole numbers full of ties, each then moved by a trifle, at any size."""
     rng = np.random.default_rng(seed)
     n, d = rng.integers(7, 12), rng.integers(1, 4)
     x = rng.integers(-2, 3, (n, d)) + offset
     x += nearness * max(1, abs(offset)) * rng.integers(-50, 50, (n, d))
+    x = np.ldexp(x, power)
     f = int(rng.integers(0, (n - 3) // 2 + 1))
     scores = reference.krum_scores(x.tolist(), f)
     first, second = sorted(scores)[:2]
@@ -147,15 +149,6 @@ def test_krum_tells_near_ties_apart(seed, offset, nearness):
         assert ag.krum(x, f).tolist() == reference.krum(x.tolist(), f)
     _, weights = ag.krum(x, f, return_weights=True)
     assert scores[weights.argmax()] <= first * (1 + ROUNDING)
-
-
-@settings(max_examples=40)
-@given(st.integers(0, 10**6), st.sampled_from([0.0, 1e8, 2.0**50]), st.integers(-1000, 900))
-def test_krum_on_ties_at_any_size(seed, offset, power):
-    rng = np.random.default_rng(seed)
-    x = (rng.integers(-2, 3, (9, 2)) + offset) * 2.0**power
-    for f in (0, 3):
-        assert ag.krum(x, f).tolist() == reference.krum(x.tolist(), f)
 
 
 @settings(max_examples=25)
@@ -196,16 +189,6 @@ def test_geometric_median_of_hard_crowds(x):
     largest = np.median(np.abs(x), axis=0) + near.astype(x.dtype)
     digit = 4 * np.spacing(largest).astype(float)
     assert (np.abs(ours - expected) <= 1e-10 * near + digit).all()
-
-
-@pytest.mark.parametrize("power", [-1040, -700, -300, -100, 100, 300, 700, 1000])
-def test_geometric_median_at_any_size(power):
-    x = np.random.default_rng(3).standard_normal((9, 3))
-    expected = ag.geometric_median(x)
-    lost = 2.0 ** (-1074 - power) * 20
-    np.testing.assert_allclose(
-        np.ldexp(ag.geometric_median(np.ldexp(x, power)), -power), expected, atol=1e-13 + lost
-    )
 
 
 @pytest.mark.parametrize("distance", [1e3, 1e6, 1e15, 1e30, 1e60, 1e100, 1e153, 1e155, 1e300])
@@ -276,14 +259,6 @@ def test_a_narrow_crowd_is_not_a_line(width):
         np.testing.assert_allclose(ag.geometric_median(x), expected, atol=1e-9)
 
 
-def test_geometric_median_of_two_and_three():
-    assert ag.geometric_median([[3.0, 4]]).tolist() == [3, 4]
-    assert ag.geometric_median([[0.0, 0], [1, 3]]).tolist() == [0.5, 1.5]
-    triangle = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])
-    np.testing.assert_allclose(ag.geometric_median(triangle), triangle.mean(axis=0), atol=1e-14)
-    assert ag.geometric_median([[0.0, 0], [1, 0], [0.5, 0.1]]).tolist() == [0.5, 0.1]
-
-
 def test_geometric_median_of_rows_nearly_on_a_line():
     rng = np.random.default_rng(0)
     gain, volume = rng.normal(0.1, 0.3, (200, 10)), rng.normal(5000, 1000, (200, 10))
@@ -308,6 +283,17 @@ def test_geometric_median_among_rows_equal_up_to_rounding():
         pull = (pull / np.linalg.norm(pull, axis=1, keepdims=True)).sum(axis=0)
         at_the_heap = np.linalg.norm(z - x[0]) < 1e-12
         assert at_the_heap == (np.linalg.norm(pull) <= equal)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e8, 1e12])
+def test_geometric_median_of_two_far_pairs(distance):
+    """All places between them are equally good to the last digit: any of them, and no warning."""
+    for seed in range(20):
+        x = np.random.default_rng(seed).standard_normal((4, 3))
+        x[:2] += distance
+        z = ag.geometric_median(x)
+        total = [np.linalg.norm(x - point, axis=1).sum() for point in (z, x.mean(axis=0))]
+        assert total[0] <= total[1] * (1 + 1e-15)
 
 
 def test_geometric_median_warns_with_numbers():

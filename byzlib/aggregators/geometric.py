@@ -244,7 +244,9 @@ def _at_a_row(K, apart):
     total = apart.sum(axis=1)
     for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
         equal = apart[i] <= SAME * _middle(apart[i])
-        if _optimal_at(K, apart[i], i, ~equal):
+        # In a far pair K has lost the pull of the one on the other; the middle is as good as either.
+        told = K[i, i] <= 1e8 * apart[i, ~equal].min() ** 2
+        if told and _optimal_at(K, apart[i], i, ~equal):
             return equal / equal.sum()
     return None
 
