@@ -231,7 +231,7 @@ def test_geometric_median_at_a_row():
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_geometric_median_on_a_line(n, d):
     rng = np.random.default_rng(n)
-    for offset, size in ((0, 1), (1e8, 1), (0, 1e-30), (0, 1e15), (1e3, 1e-3)):
+    for offset, size in ((0, 1), (1e8, 1), (0, 1e-30), (0, 1e15), (1e3, 1e-3), (30, 1)):
         start, along = offset * np.ones(d), rng.integers(1, 4, d) * size
         place = rng.permutation(rng.integers(-50, 50, n)) * 1.0
         x = start + place[:, None] * along
@@ -239,6 +239,8 @@ def test_geometric_median_on_a_line(n, d):
         np.testing.assert_allclose(
             ag.geometric_median(x), expected, rtol=1e-15, atol=1e-12 * 50 * size
         )
+    x = x.astype(np.float32)[:, :1]  # the last of them, of one number each
+    np.testing.assert_allclose(ag.geometric_median(x), ag.median(x), rtol=2e-7)
 
 
 def test_a_far_row_does_not_make_a_line():

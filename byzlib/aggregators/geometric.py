@@ -193,7 +193,9 @@ def _around_a_row(distances):
         plain = distances.unit[t] == 1 and not lost[t] and far[c].max() < FAR
         if plain and G[t, c, c] <= NEARBY * (typical * near) ** 2:
             K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / typical**2
-            continue
+            # Products of float32 rows cannot tell a line from nearly one; those below can.
+            if x.dtype == np.float64 or not _on_a_line(K[t], 0.1):
+                continue
         rows, _ = scaled(x[t])
         along, length = directions(rows - rows[c])
         length /= _typical(length)
@@ -220,19 +222,21 @@ def _middle(values):
 
 
 def _between_two_rows(K, apart):
-    """Half of each of the middle two, if n is even, they differ and all rows lie on one line.
-
-    On a line the inequality of Cauchy and Schwarz is an equality for every pair of rows.
-    """
-    length = np.sqrt(np.diagonal(K))
-    if len(K) % 2 or (np.abs(K) < (1 - 1e-11) * np.multiply.outer(length, length)).any():
+    """Half of each of the middle two, if n is even, they differ and all rows lie on one line."""
+    if len(K) % 2 or not _on_a_line(K, 1e-11):
         return None
-    ordered = np.argsort(K[length.argmax()], kind="stable")
+    ordered = np.argsort(K[np.diagonal(K).argmax()], kind="stable")
     below, above = ordered[len(K) // 2 - 1 : len(K) // 2 + 1]
     if apart[below, above] == 0:
         return None
     equal = np.stack([apart[below] == 0, apart[above] == 0])
     return (equal / equal.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def _on_a_line(K, slack):
+    """Is the inequality of Cauchy and Schwarz an equality for every pair of rows?"""
+    length = np.sqrt(np.maximum(np.diagonal(K), 0.0))
+    return bool((np.abs(K) >= (1 - slack) * np.multiply.outer(length, length)).all())
 
 
 def _at_a_row(K, apart):
