@@ -70,7 +70,8 @@ def test_comparisons_are_paired_and_corrected():
     assert verdicts["Krum"] == ["better"] and verdicts["median"] == ["worse"]
     assert verdicts["trimmed mean"] == ["not shown"]
     np.testing.assert_array_equal(found["p_holm"], holm(found["p"]))
-    values = results[results["metric"] == "accuracy"].set_index(["rule", "attack", "f"])["value"]
+    runs = results[results["metric"] == "accuracy"]
+    values = runs.groupby(["rule", "attack", "f"])["value"].agg(np.array)
     pair = paired_difference(values["Krum", "none", 3], values["mean", "none", 3])
     row = found.set_index(["rule", "attack", "f"]).loc[("Krum", "none", 3)]
     assert tuple(row[["difference", "low", "high", "p"]]) == (*pair.interval, pair.p_value)
