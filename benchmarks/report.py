@@ -32,8 +32,6 @@ def cells_of(table):
     return dict(iter(table.groupby(KEY, sort=False)))
 
 
-# --- goals ----------------------------------------------------------------------------------
-
 # What is promised, what is looked at in a cell, the bound, and which (rule, trials, n, d) count.
 GOALS = [
     ("no library of the same definition is faster", "peer", 1,
@@ -72,9 +70,6 @@ def judged(table):
             _, worst, at = min(margins)
             verdict = f"missed in {missed} of {len(margins)}" if missed else "reached"
             yield {"goal": goal, "worst": digits(worst), "at": at, "verdict": verdict}
-
-
-# --- tables ---------------------------------------------------------------------------------
 
 
 def digits(value):
@@ -134,9 +129,6 @@ def markdown(frame):
     """A DataFrame as a Markdown table, without its index."""
     rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-# --- files ----------------------------------------------------------------------------------
 
 
 def machine():

@@ -32,9 +32,6 @@ BUDGET = 8.0  # seconds that one cell of the table may take, shared by those who
 HOPELESS = 30.0  # seconds: who took longer for a rule is not asked for it again
 
 
-# --- what is timed --------------------------------------------------------------------------
-
-
 @functools.lru_cache(maxsize=1)  # the largest takes 400 MB
 def updates(n, d, dtype, f, trials=()):
     """Honest clients of different noise around 1, and f liars around -3."""
@@ -65,12 +62,8 @@ def yardsticks(rule, x):
     """What a rule costs at least, and what everyone else would use."""
     named = {"np.mean": lambda: np.mean(x, axis=0), "Gram": lambda: x @ x.T}
     if rule in SORTING:
-        named["np.sort"] = lambda: np.sort(x, axis=0)
         named["np.median"] = lambda: np.median(x, axis=0)
     return [Runner(name, "yardstick", call) for name, call in named.items()]
-
-
-# --- one cell of the table ------------------------------------------------------------------
 
 
 def cell(rule, x, offers, slow):
@@ -98,10 +91,6 @@ def cell(rule, x, offers, slow):
     timed = [ours, *(runner for runner in rivals if not runner.note), *others]
     for runner in timed:
         runner.plan(TURNS, BUDGET / len(timed))
-    fastest = min((runner.once for runner in rivals), default=0)
-    for runner in rivals:
-        if runner.once > 3 * fastest:
-            runner.turns = min(runner.turns, 3)  # it is not the fastest: less of it will do
     take_turns(timed)
     return [about | runner.row(ours) for runner in [ours, *rivals, *others]]
 
@@ -156,9 +145,6 @@ def stacked(rule, x):
         runner.plan(TURNS, BUDGET / 2)
     take_turns([ours, loop])
     return [about | ours.row(ours), about | loop.row(ours)]
-
-
-# --- the whole table ------------------------------------------------------------------------
 
 
 def measure(rules=RULES, sizes=SIZES, trials=TRIALS, offers=None):

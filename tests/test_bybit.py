@@ -447,28 +447,6 @@ def test_one_deadline_holds_for_every_slowness(kind, slow):
     assert time.monotonic() - begin < 20
 
 
-CTRL_C = """
-import os, signal, sys, threading
-from byzlib.market import fetch_klines
-from tests.bybit_server import Reply, serve
-slow = {"page": Reply(pause=60.0), "wait": Reply(status=429, headers={"Retry-After": "9"})}
-with serve([(1714521600000, 1, 1, 1, 1, 1)], script=[slow[sys.argv[1]]] * 9) as url:
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    try:
-        fetch_klines(start=1714521600000, base_url=url, deadline=50.0)
-    except KeyboardInterrupt:
-        print("stopped")
-"""
-
-
-@posix
-@pytest.mark.parametrize("where", ["wait", "page"])
-def test_ctrl_c_stops_a_wait_and_a_page(where):
-    command = [sys.executable, "-c", CTRL_C, where]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT)
-    assert done.stdout == "stopped\n", done.stderr
-
-
 @pytest.mark.parametrize("terminal, progress", [(True, True), (True, False), (False, True)])
 def test_a_bar_is_shown_on_a_terminal_that_wants_one(monkeypatch, terminal, progress):
     shown, real = io.StringIO(), bybit.tqdm
@@ -490,19 +468,8 @@ def test_a_closed_port_is_unreachable_named_and_the_sample_only_offered():
             fetch_klines(base_url=url)
 
 
-def unknown(*_, **__):
-    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-
 def forged(*_, **__):
     raise ssl.SSLCertVerificationError("certificate verify failed: self-signed")
-
-
-def test_a_name_that_is_not_found_is_named(monkeypatch):
-    # No question leaves this machine: the resolver is replaced by its answer.
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(Unreachable, match="no.such.host .*Name or service not known"):
-        fetch("http://no.such.host")
 
 
 def test_a_false_certificate_is_not_asked_twice(monkeypatch):
@@ -589,16 +556,6 @@ def test_a_file_spoilt_by_a_spreadsheet_is_refused_by_line(tmp_path, text, where
         bybit_server.read_candles(file)
     file.write_bytes(f"{HEAD}\r\n{LINE}\r\n".encode())
     assert bybit_server.read_candles(file) == [LINE.split(",")]  # CRLF alone spoils nothing
-
-
-@pytest.mark.parametrize("name, market", [
-    ("bybit_spot_ETHUSDT_4h_x.csv", ("spot", "ETHUSDT", "240")),
-    ("bybit_inverse_BTCUSD_1d_x.csv", ("inverse", "BTCUSD", "D")),
-    ("binance_usdm_BTCUSDT_5m_x.csv.gz", ("linear", "BTCUSDT", "5")),
-    ("candles.csv", ()),
-])  # fmt: skip
-def test_a_file_name_tells_the_market(name, market):
-    assert tuple(bybit_server.guess("/anywhere/" + name).values()) == market
 
 
 @pytest.mark.parametrize("name, said", [
