@@ -235,8 +235,10 @@ def tools(tmp_path, monkeypatch):
     path = tmp_path / "tools.py"
 
     def write(result):
-        path.write_text(f"import threading\nNUMBER = {result}\nLOCK = threading.Lock()\n"
-                        f"def value():\n    return {result}\n")  # fmt: skip
+        path.write_text(
+            f"import threading\nNUMBER = {result}\nLOCK = threading.Lock()\ndef value():\n"
+            f"    assert 'a' in {{'a', 'b', 'c'}}\n    return {result}\n"
+        )
         importlib.invalidate_caches()
 
     write(1)

@@ -35,6 +35,7 @@ OFF = [[1, 0], [2, 1], [1, 2], [0, 0]]  # pull on the last: 2.7
 PAIR = [[0, 0], [0, 0], [1, 0], [1, 0.1], [1, -0.1]]  # pull 2.99 on two
 FIRM = [[0, 0], [0, 0], [0, 0], [9, 0], [9, 1]]
 LINE = [[0, 0], [1, 1], [3, 3], [7, 7]]
+SPACE = [[2, 0, 0], [-2, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 5], [0, 0, -5]]
 PLACES = [
     (FOUR, (3, 1), True, "at (3, 1) the four strings cancel: it is one."),
     (FOUR, (3.5, 1.5), False, "at the median of the columns the strings do not cancel: away from "
@@ -57,6 +58,10 @@ PLACES = [
        "the third: two pull each way. One computed median is not all of them.")
       for x in (1, 1.25, 2.5, 3)),
     (LINE, (0.5, 0.5), False, "three of the four reports pull one way."),
+    (SPACE, (0, 0, 0), True, "six strings in space cancel in pairs."),
+    (SPACE, (0, 0, 1), False, "six strings in space cancel in their middle, and not above it."),
+    ([[1], [2], [9]], (2,), True, "of three numbers the middle one is the geometric median."),
+    ([[1], [2], [9]], (1.5,), False, "of three numbers two pull upward here."),
 ]  # fmt: skip
 
 

@@ -7,7 +7,10 @@ import numpy as np
 from byzlib.checks._form import NotYet, array, ask, calls_of, exercise, judge, require, steps_of
 
 FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
-NETWORKS = [FOUR, [(0, 1)], [(1, 2), (0, 1)], [(0, 3), (0, 1)], []]
+NETWORKS = [
+    (4, 6, FOUR), (4, 6, [(0, 1)]), (4, 6, [(1, 2), (0, 1)]), (4, 6, [(0, 3), (0, 1)]), (4, 6, []),
+    (6, 1, [(2, 5), (0, 2), (0, 4)]), (2, 9, [(0, 1)]),
+]  # fmt: skip
 SORTS = {"sort", "sorted", "argsort", "lexsort", "partition", "argpartition"}
 
 
@@ -15,10 +18,10 @@ SORTS = {"sort", "sorted", "argsort", "lexsort", "partition", "argpartition"}
 def run_network(answer):
     """`answer(updates, pairs)` puts the pairs of rows in order, one after the other."""
     rng = np.random.default_rng(14)
-    for pairs in NETWORKS:
-        updates = rng.integers(-9, 10, (4, 6)).astype(float)
-        wanted = "four rows of six numbers are wanted."
-        value = ask(answer, updates, pairs, shape=(4, 6), wanted=wanted)
+    for n, d, pairs in NETWORKS:
+        updates = rng.integers(-9, 10, (n, d)).astype(float)
+        wanted = f"{n} rows of {d} numbers are wanted."
+        value = ask(answer, updates, pairs, shape=(n, d), wanted=wanted)
         judge(value, _exchanged(updates, pairs), _network_mistakes(updates, pairs))
     few, many = (rng.integers(-99, 99, (4, columns)) for columns in (6, 60))
     sorts = sorted({name for _, name in calls_of(answer, few, FOUR)} & SORTS)

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import sys
 import textwrap
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import joblib
@@ -162,7 +163,7 @@ def _text(thing):
     """The code of a thing's file; in a notebook its own, or else what kind of thing it is."""
     name, file = _module(thing)
     if file is not None:
-        if inspect.isfunction(thing) and _is_stale(thing.__code__, file):
+        if inspect.isfunction(thing) and _is_stale(thing, name, file):
             raise RuntimeError(
                 f"{thing.__qualname__} is not what stands in {file.name}: reload {name}, or start "
                 "anew"
@@ -176,12 +177,19 @@ def _text(thing):
         return _instructions(thing.__code__)
 
 
-def _is_stale(code, file):
-    """Has the file that a code object comes from been changed since?"""
-    if Path(code.co_filename) != file:
+def _is_stale(function, name, file):
+    """Has the file of a function been changed since Python loaded it, as it stands?"""
+    loader = getattr(sys.modules[name], "__loader__", None)
+    if type(loader) is not SourceFileLoader or Path(function.__code__.co_filename) != file:
         return False
-    now = compile(file.read_text(encoding="utf-8"), code.co_filename, "exec", dont_inherit=True)
-    return _instructions(code) not in map(_instructions, _nested(now))
+    return _instructions(function.__code__) not in _stands_in(file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _stands_in(source):
+    """The instructions of all functions in a file."""
+    module = compile(source, "", "exec", dont_inherit=True)
+    return set(map(_instructions, _nested(module)))
 
 
 def _nested(code):
@@ -194,8 +202,14 @@ def _nested(code):
 
 def _instructions(code):
     """What a code object does, as text, wherever it stands."""
-    inner = [_instructions(c) if inspect.iscode(c) else repr(c) for c in code.co_consts]
-    return repr((code.co_qualname, code.co_code, code.co_names, code.co_varnames, inner))
+
+    def text(part):
+        if isinstance(part, frozenset):
+            return sorted(map(repr, part))
+        return _instructions(part) if inspect.iscode(part) else repr(part)
+
+    constants = list(map(text, code.co_consts))
+    return repr((code.co_qualname, code.co_code, code.co_names, code.co_varnames, constants))
 
 
 def _code(path):

@@ -119,6 +119,7 @@ WRONG = [
     ),
     (checks.weiszfeld_step, lambda rows, z: rows, r"shape \(4, 2\), not \(2,\)"),
     (checks.weiszfeld_step, lambda rows, z: rows @ rows, "stopped with ValueError"),
+    (checks.is_geometric_median, lambda rows, z: balanced(rows[:, :2], z[:2]), "not above it"),
     (checks.is_geometric_median, nearest_by_library, "not at how near a computed median is"),
     (
         checks.is_geometric_median,

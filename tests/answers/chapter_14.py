@@ -197,7 +197,7 @@ WRONG = [
     (checks.distances_from_blocks, distances_of_all, "keep all blocks until the last"),
     (checks.distances_from_blocks, distances_of_list, "keep all blocks until the last"),
     (checks.run_network, lambda x, p: None, "returns None"),
-    (checks.run_network, lambda x, p: "rows", "four rows of six"),
+    (checks.run_network, lambda x, p: "rows", "4 rows of 6"),
     (checks.run_network, lambda x, p: x[0], r"shape \(6,\), not \(4, 6\)"),
     (checks.run_network, lambda x, p: np.full(x.shape, np.nan), "finite number is wanted"),
     (checks.run_network, in_place, "work on a copy"),
