@@ -53,7 +53,7 @@ def refuse_unpaired(caller, **tables):
         if not same:  # by value: times in ms and in ns are the same times
             raise ValueError(
                 f"{caller} pairs {first} and {name} one by one, but their indexes differ: "
-                f"pass only the labels that both have, in one order"
+                f"pass only the labels that both have, in one order, or plain arrays"
             )
 
 
