@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from byzlib.aggregators import bucketing, centered_clipping, krum, mean, median, trimmed_mean
@@ -603,6 +604,8 @@ RUNS_REFUSED = [
     ({"every": 0}, ValueError, "every >= 1; got every = 0"),
     ({"start": np.zeros(3)}, ValueError, r"\(45,\) or \(1, 45\)"),
     ({"start": np.full(45, np.nan)}, ValueError, "finite parameters"),
+    ({"evaluate": (X, np.ma.array(y))}, TypeError, "no masked arrays"),
+    ({"evaluate": (pd.DataFrame(X), pd.Series(y)[::-1])}, ValueError, "evaluate pairs X and y"),
     ({"evaluate": (X, y[:5])}, ValueError, "evaluate needs X"),
     ({"rng": [1, 2], "evaluate": (np.stack([X] * 3), np.stack([y] * 3))}, ValueError, "2 seeds"),
     ({"success": (0, 1)}, ValueError, "success needs two labels"),

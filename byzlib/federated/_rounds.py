@@ -33,9 +33,10 @@ class Rounds:
         if single:
             self.rule = one_by_one(self.rule)
             self.attack = self.attack and one_by_one(self.attack)
-        self.rule_takes = free_parameters(self.rule) & {"f", "center", "rng"}
-        self.rule_takes |= {"weights"} if setting.weighted else set()
-        self.rule_takes |= free_parameters(self.rule) & {"return_weights"} if trust else set()
+        offered = {"f", "center", "rng"}
+        offered |= {"weights"} if setting.weighted else set()
+        offered |= {"return_weights"} if trust else set()
+        self.rule_takes = free_parameters(self.rule) & offered
         self.attack_takes = free_parameters(self.attack) & {"rng", "round", "own", "history"}
         self.liars = setting.byzantine
         self.honest = np.setdiff1d(np.arange(setting.n), self.liars)
@@ -45,35 +46,33 @@ class Rounds:
         self.runs = np.arange(len(generators))  # those that go on
         self.theta = self._first_models(start)  # (S, d)
         self.last_step = np.zeros_like(self.theta)
-        self.momentum = np.zeros((len(generators), len(self.busy), self.theta.shape[1]))
-        self.momentum = self.momentum.astype(self.theta.dtype)
+        runs, d = self.theta.shape
+        self.momentum = np.zeros((runs, len(self.busy), d), self.theta.dtype)
         self.history = []  # what the liars would have sent, (R, 1, f, d) a round
         self.samples = Samples(setting, generators, self.busy, self.theta.dtype)
         claims = [[client.claimed for client in own] for own in _lists(setting.clients)]
         # In units of the largest, for a claim may be too large for a float.
         claims = [[claim / max(own) for claim in own] for own in claims]
-        self.claims = np.broadcast_to(claims, (len(generators), setting.n))
+        self.claims = np.broadcast_to(claims, (runs, setting.n))
 
     def round(self, t):
         """Round t = 1, 2, ...: theta <- theta - learning_rate * rule(honest answers and lies)."""
         runs, rate = self.runs, self._rate(t)
-        answers = self._answers(rate)  # (R, n, d), if nobody lied
-        honest = answers.take(self.honest, axis=1)
-        broken = ~np.isfinite(honest).all(axis=(1, 2))
-        answers[broken] = honest[broken] = 0.0  # these runs end; attack and rule meet numbers only
-        updates = self._with_lies(answers, honest, t)
-        step, trust, ended = self._aggregated(updates)
-        ended |= dict.fromkeys(np.flatnonzero(broken), "an honest answer")
-        step[list(ended)] = 0.0
+        answers, ended = self._answers(rate)
+        updates = self._with_lies(answers, t)
+        step, trust, refused = self._aggregated(updates)
+        ended = refused | ended
+        step[list(ended)], trust[list(ended)] = 0.0, np.nan
         theta = self.theta[runs] - rate * step
-        unbounded = ~np.isfinite(theta).all(axis=1)
-        ended |= dict.fromkeys(np.flatnonzero(unbounded), "the parameters")
+        ended |= dict.fromkeys(_broken(theta), "the parameters")
 
         self.theta[runs], self.last_step[runs] = theta, step
-        self.record.trust[runs[~broken], t - 1] = trust[~broken]
+        self.record.trust[runs, t - 1] = trust
+        away = step - answers.take(self.honest, axis=1).mean(axis=1, dtype=float)
         going = self.end(t, ended)
-        distance = np.linalg.norm(step - honest.mean(axis=1, dtype=float), axis=-1)
-        self.record.add(t, "distance to honest mean", self.runs, distance[going])
+        self.record.add(
+            t, "distance to honest mean", self.runs, np.linalg.norm(away[going], axis=-1)
+        )
 
     def end(self, t, ended):
         """End runs in round t, {place among those that go on: why}; True for the others, (R,)."""
@@ -86,7 +85,7 @@ class Rounds:
     def measure(self, t, evaluation):
         """Measure the runs that go on, after round t; one whose loss is not finite ends."""
         values = evaluation(self.theta[self.runs], self.runs) if len(self.runs) else {}
-        broken = np.flatnonzero(~np.isfinite(values.get("loss", 0.0)))
+        broken = _broken(values["loss"]) if "loss" in values else []
         going = self.end(t, dict.fromkeys(broken, "the loss"))
         for name, value in values.items():
             self.record.add(t, name, self.runs, value[going])
@@ -110,7 +109,10 @@ class Rounds:
     # What the clients answer
 
     def _answers(self, rate):
-        """What the n clients would send if nobody lied, (R, n, d); zero of who is not busy."""
+        """What the n clients would send if nobody lied, (R, n, d), and {place: why a run ends}.
+
+        Zero of who is not busy; and of a run that ends, so that attack and rule meet numbers only.
+        """
         theta, update = self.theta[self.runs, None], 0.0
         for _ in range(self.setting.local_steps):
             update = update + self.model.gradient(
@@ -126,15 +128,17 @@ class Rounds:
             self.momentum[self.runs] = update
         answers = np.zeros((shape[0], self.setting.n, shape[2]), self.theta.dtype)
         answers[:, self.busy] = update
-        return answers
+        broken = _broken(answers.take(self.honest, axis=1))
+        answers[broken] = 0.0
+        return answers, dict.fromkeys(broken, "an honest answer")
 
     # What the server receives, and what it makes of it
 
-    def _with_lies(self, answers, honest, t):
+    def _with_lies(self, answers, t):
         """The updates (R, n, d): the answers, but the liars' rows are what the attack says."""
         if not self.attack or not len(self.liars):
             return answers
-        own = answers.take(self.liars, axis=1)[:, None]
+        honest, own = (answers.take(who, axis=1)[:, None] for who in (self.honest, self.liars))
         offered = {
             "rng": tuple(self.generators[run] for run in self.runs),
             "round": t,
@@ -142,7 +146,7 @@ class Rounds:
             "history": self.history,
         }
         wanted = {name: offered[name] for name in self.attack_takes}
-        lies = self.attack(honest[:, None], len(self.liars), **wanted)
+        lies = self.attack(honest, len(self.liars), **wanted)
         self._check("an attack must return one row a liar", lies, own.shape)
         if "history" in self.attack_takes:
             self.history = [*self.history, own]
@@ -186,7 +190,7 @@ class Rounds:
         trust = np.full((len(runs), 1, self.setting.n), np.nan)
         step, trust = step if "return_weights" in wanted else (step, trust)
         self._check("a rule must return one row a run", step, offered["center"].shape)
-        return np.array(step, updates.dtype)[:, 0], trust[:, 0]
+        return np.array(step, updates.dtype)[:, 0], np.array(trust, float)[:, 0]
 
     def _check(self, promise, answer, shape):
         if np.shape(answer) != shape:
@@ -228,6 +232,11 @@ class Samples:
         first = np.arange(0, self.y.size, m).reshape(*lead, 1)[here]
         rows = first + np.stack(drawn).take(self.busy, axis=1)
         return self.X.reshape(-1, p).take(rows, axis=0), self.y.take(rows), None
+
+
+def _broken(numbers):
+    """The places on the first axis where a number is not finite."""
+    return np.flatnonzero(~np.isfinite(numbers).all(axis=tuple(range(1, numbers.ndim))))
 
 
 def _lists(clients):

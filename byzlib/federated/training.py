@@ -8,7 +8,14 @@ from byzlib.federated._rounds import Rounds, as_rate
 from byzlib.federated.clients import Client, is_nested
 from byzlib.federated.history import Recorder
 from byzlib.metrics import accuracy, attack_success, balanced_accuracy, majority_share
-from byzlib.theory import as_count, as_generator, as_number, free_parameters
+from byzlib.theory import (
+    as_count,
+    as_generator,
+    as_number,
+    free_parameters,
+    refuse_masked,
+    refuse_unpaired,
+)
 
 
 @dataclass
@@ -151,6 +158,8 @@ class Evaluation:
         self.function = evaluate if callable(evaluate) else None
         self.samples = None
         if evaluate is not None and not callable(evaluate):
+            refuse_masked(evaluate, "evaluate")
+            refuse_unpaired("evaluate", X=getattr(evaluate[0], "T", evaluate[0]), y=evaluate[1])
             self.samples = X, y = [np.asarray(part) for part in evaluate]
             if X.shape[:-2] not in ((), (runs,)) or y.shape != X.shape[:-1]:
                 raise ValueError(
