@@ -203,7 +203,7 @@ ILLEGAL = [
     (lambda c: backdoor(np.zeros((5, 4)), Y, shooting_star, 1), ValueError, "same samples"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, lambda X: X[1:], 1), ValueError, r"keeps \(6, 4\)"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1.5), TypeError, "integer target"),
-    (lambda c: backdoor([["a"]] * 6, Y, shooting_star, 1), TypeError, "real features"),
+    (lambda c: backdoor([["a"]] * 6, Y, shooting_star, 1), TypeError, "backdoor needs real"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=2), ValueError, "share = 2"),
     (lambda c: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=0.5), TypeError, "pass rng"),
     (lambda c: shooting_star(np.zeros(4), volume_change=np.inf), ValueError, "volume_change = inf"),

@@ -13,7 +13,6 @@ from byzlib.theory import (
     as_labels,
     as_number,
     as_reals,
-    refuse_masked,
     refuse_unpaired,
 )
 
@@ -75,11 +74,9 @@ def backdoor(X, y, trigger, target, *, share=1.0, rng=None):
 
     Source: Bagdasaryan et al., AISTATS 2020; Gu, Dolan-Gavitt and Garg, 2017, arXiv 1708.06733.
     """
-    refuse_masked(X, "backdoor")
+    as_reals(X, "backdoor")
     refuse_unpaired("backdoor", X=getattr(X, "T", X), y=y)
     X, y = np.array(X), as_labels(y, "backdoor").copy()
-    if X.dtype.kind not in "fiu":
-        raise TypeError(f"backdoor needs real features; got dtype {X.dtype}")
     if X.ndim < 1 or X.shape[:-1] != y.shape:
         raise ValueError(
             f"backdoor needs X (..., p) and y (...,) of the same samples; got {X.shape}, {y.shape}"
