@@ -176,39 +176,46 @@ def _script(times, days, regimes, crash):
     """The script of the whole time, and each candle's regime as a pandas Categorical."""
     if regimes is None and crash is None:
         return None, None
+    of_day = _regime_of_day(regimes, days)
+    held = [REGIMES.get(regime, regime) for regime in of_day]
+    volatility, memory, drift = (
+        np.repeat([float(getattr(regime, what)) for regime in held], _PER_DAY)
+        for what in ("volatility", "memory", "drift")
+    )
+    kinds = [*dict.fromkeys(map(str, of_day))]
+    name, fall = np.repeat(np.array([*map(str, of_day)], object), _PER_DAY), np.zeros(len(times))
+    if crash is not None:
+        at = _place(crash, times)
+        upset = slice(at, at + AFTERMATH + 1)
+        passed = np.arange(len(times[upset])) / AFTERMATH
+        volatility[upset] *= _UPSET ** (1 - passed)
+        memory[upset] *= -1
+        fall[at], name[upset] = 1.0, "crash"
+        kinds.append("crash")  # last, so that the largest code of a merged candle names it
+    return Script(volatility, memory, drift / _PER_DAY, fall), pd.Categorical(name, kinds)
+
+
+def _regime_of_day(regimes, days):
+    """What holds on each day: names or `Regime`s, "normal" before the first."""
     plan = {0: regimes} if isinstance(regimes, str | Regime) else dict(regimes or {})
-    plan = {0: "normal"} | plan
     for day, regime in plan.items():
         if not 0 <= as_count(day, "regime's first day", "simulate") < days:
             raise ValueError(f"a regime must begin on a day from 0 to {days - 1}; got {day}")
         if regime not in REGIMES and not isinstance(regime, Regime):
             raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}, or a Regime")
-    begin = sorted(plan)
-    which = np.searchsorted(begin, np.arange(len(times)) // _PER_DAY, side="right") - 1
-    held = [REGIMES.get(plan[day], plan[day]) for day in begin]
-    volatility, memory, drift = (
-        np.array([getattr(regime, what) for regime in held], dtype=float)[which]
-        for what in ("volatility", "memory", "drift")
-    )
-    names = [plan[day] if isinstance(plan[day], str) else str(plan[day]) for day in begin]
-    kinds = [*dict.fromkeys(names)]
-    codes, fall = np.array([kinds.index(name) for name in names])[which], np.zeros(len(times))
-    if crash is not None:
-        moment = as_time(crash, "crash", "simulate")
-        if moment not in times:
-            raise ValueError(
-                f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
-                f"of five minutes; got {moment}"
-            )
-        at = times.get_loc(moment)
-        upset = slice(at, at + AFTERMATH + 1)
-        passed = np.arange(len(times[upset])) / AFTERMATH
-        volatility[upset] *= _UPSET ** (1 - passed)
-        memory[upset] *= -1
-        fall[at], codes[upset] = 1.0, len(kinds)
-        kinds.append("crash")  # last, so that the largest code of a merged candle names it
-    regime = pd.Categorical.from_codes(codes, kinds)
-    return Script(volatility, memory, drift / _PER_DAY, fall), regime
+    today = "normal"
+    return [today := plan.get(day, today) for day in range(days)]
+
+
+def _place(crash, times):
+    """Which candle the crash falls in."""
+    at = as_time(crash, "crash", "simulate")
+    if at not in times:
+        raise ValueError(
+            f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
+            f"of five minutes; got {at}"
+        )
+    return times.get_loc(at)
 
 
 def _frame(columns, times, name, regime):
