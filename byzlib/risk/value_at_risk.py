@@ -46,14 +46,14 @@ def pinball_loss(theta, returns, q=0.01):
     Bassett, Econometrica 1978).
     """
     x, q = _returns(returns, "pinball_loss"), _share(q, "pinball_loss")
-    above = x - _beside(returns, "pinball_loss", theta=theta)
+    above = x - _by_trial(theta, "theta", returns, "pinball_loss")
     return ((q - (above < 0)) * above).mean(axis=-1)
 
 
 def pinball_gradient(theta, returns, q=0.01):
     """Slope of `pinball_loss` in theta: the share of returns below theta, minus q."""
     x, q = _returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
-    return (x < _beside(returns, "pinball_gradient", theta=theta)).mean(axis=-1) - q
+    return (x < _by_trial(theta, "theta", returns, "pinball_gradient")).mean(axis=-1) - q
 
 
 def federated_var(
@@ -113,7 +113,7 @@ def exceedances(returns, var):
     """
     x = _returns(returns, "exceedances")
     if np.ndim(var) < x.ndim:
-        return x < -_beside(returns, "exceedances", var=var)
+        return x < -_by_trial(var, "var", returns, "exceedances")
     refuse_unpaired("exceedances", returns=returns, var=var)
     return x < -as_reals(var, "exceedances")
 
@@ -184,10 +184,10 @@ def _share(q, caller):
     return as_number(q, "q", caller, "in (0, 1)")
 
 
-def _beside(returns, caller, **figure):
+def _by_trial(figure, name, returns, caller):
     """One figure a trial, (...,), as (..., 1) beside returns (..., m)."""
-    refuse_unpaired(caller, returns=getattr(returns, "T", returns), **figure)
-    return as_reals(*figure.values(), caller)[..., None]
+    refuse_unpaired(caller, **{"returns": getattr(returns, "T", returns), name: figure})
+    return as_reals(figure, caller)[..., None]
 
 
 def _returns(values, caller, shape="(..., m)"):
