@@ -84,14 +84,13 @@ def exact_table(x):
 def test_distances_within_their_own_bound(x):
     """Each entry is off by at most margin * entry, or infinite where its square has no float."""
     distances = squared_distances(x[None])
-    table, unit = distances.table[0], Fraction(float(distances.unit[0]))
+    table = distances.table[0]
     margin = Fraction(float(distances.error[0])) + 4 * Fraction(2) ** -53
     assert table.dtype == np.float64
     assert (table == table.T).all() and (np.diagonal(table) == 0).all()
     assert distances.error[0] <= 1e-2 if x.dtype == np.float32 else 1e-6
     for row, exact_row in zip(table.tolist(), exact_table(x), strict=True):
         for entry, exact in zip(row, exact_row, strict=True):
-            exact /= unit**2
             if np.isinf(entry):
                 assert exact > Fraction(HUGE) ** 2 / 4
             else:
@@ -106,7 +105,7 @@ def test_equal_rows_are_at_distance_zero(x):
     n = len(x)
     assert table[0, n - 2] == table[1, n - 1] == 0
     different = [(i, j) for i in range(n) for j in range(n) if (x[i] != x[j]).any()]
-    assert all(table[i, j] > 0 for i, j in different if x[[i, j]].max() > 1e-150)
+    assert all(table[i, j] > 0 for i, j in different)
 
 
 @pytest.mark.parametrize("x", HARD)

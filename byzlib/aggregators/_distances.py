@@ -17,25 +17,23 @@ BLOCK = 1 << 17  # numbers of a block of differences: they stay in a core's cach
 SURE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
 TINY = {np.dtype(np.float32): 1e-20, np.dtype(np.float64): 1e-180}  # squares that lost digits
 HUGE = 1e300  # squares beyond which a sum of them may overflow
-BIG = np.finfo(np.float64).max
 SMALLEST = np.finfo(np.float64).smallest_subnormal
 
 
 @dataclass
 class Distances:
-    """Squared distances between the rows of each trial, in units of `unit` squared.
+    """Squared distances between the rows of each trial.
 
     rows : (trials, n, d) as they were given
-    table : (trials, n, n) float64, symmetric, zero for equal rows only; infinite, or the smallest
-        float, where a square has no float (`lost_squares`)
-    unit : (trials,) power of two, 1 unless squares of most rows would leave that range
+    table : (trials, n, n) float64, symmetric, zero for equal rows only; infinity or the smallest
+        float stands for a square that is no float (`lost_squares`)
     error : (trials,) bound on the relative error of the entries
-    gram : (trials, n, n) products of the rows with each other
+    gram : (trials, n, n) products of the rows with each other; NaN in trials where some squares
+        left the range of a float
     """
 
     rows: np.ndarray
     table: np.ndarray
-    unit: np.ndarray
     error: np.ndarray
     gram: np.ndarray
 
@@ -50,11 +48,10 @@ def squared_distances(x):
     gram, bound = _products(x)
     table, reach = _expanded(gram)
     error = bound * _largest_ratio(reach, table)
-    unit = np.ones(len(x))
     in_range = TINY[x.dtype] <= reach.min(initial=1.0) and reach.max(initial=1.0) <= HUGE
     if not (in_range and error.max(initial=0.0) <= SURE[x.dtype]):
-        _mend(x, table, reach, unit, error, bound)
-    return Distances(x, table, unit, error, gram)
+        _mend(x, gram, table, reach, error, bound)
+    return Distances(x, table, error, gram)
 
 
 def _products(x):
@@ -103,7 +100,7 @@ def _largest_ratio(reach, table):
     return ratio.max(axis=(1, 2))
 
 
-def _mend(x, table, reach, unit, error, bound):
+def _mend(x, gram, table, reach, error, bound):
     """Take doubtful pairs again, in place: from rows that were moved, or by subtraction."""
 
     def doubtful(table, reach):
@@ -114,20 +111,19 @@ def _mend(x, table, reach, unit, error, bound):
         return out | ~(bound * reach <= SURE[x.dtype] * table)
 
     n = x.shape[1]
+    gram[((reach < TINY[x.dtype]) | (reach > HUGE)).any(axis=(1, 2))] = np.nan
     doubt = doubtful(table, reach) & ~np.eye(n, dtype=bool)
-    rows_lost = doubt.any(axis=1) | np.isinf(np.diagonal(reach, axis1=1, axis2=2))
+    rows_lost = doubt.any(axis=1)
     for t in np.flatnonzero(2 * rows_lost.sum(axis=1) > n):  # most rows, not some equal ones
         rows = x[t].astype(np.float64)
         rows -= rows[_central(rows)].copy()
-        unit[t] = _power_of_two(rows)
-        rows /= unit[t]
         table[t : t + 1], reach[t : t + 1] = _expanded((rows @ rows.T)[None])
         doubt[t] = doubtful(table[t], reach[t])
     which, i, j = np.triu(doubt, 1).nonzero()
     step = max(1, BLOCK // x.shape[2])
     for k in range(0, len(which), step):
         t, a, b = which[k : k + step], i[k : k + step], j[k : k + step]
-        apart = _subtracted(x[t, a], x[t, b], unit[t, None])
+        apart = _subtracted(x[t, a], x[t, b])
         lost = apart == 0
         apart[lost] = SMALLEST * (x[t[lost], a[lost]] != x[t[lost], b[lost]]).any(axis=-1)
         table[t, a, b] = table[t, b, a] = reach[t, a, b] = reach[t, b, a] = apart
@@ -140,17 +136,10 @@ def _central(rows):
     return np.argsort(np.abs(rows - rows[0]).max(axis=1), kind="stable")[len(rows) // 2]
 
 
-def _power_of_two(rows):
-    """Of the size of most rows; of the smallest that is not zero where most are."""
-    size = np.sort(np.abs(rows).max(axis=1))
-    typical = size[len(size) // 2] or size[size > 0].min(initial=1.0)
-    return np.exp2(np.floor(np.log2(min(typical, BIG))))
-
-
-def _subtracted(a, b, unit):
+def _subtracted(a, b, unit=1.0):
     """|a - b|^2 of rows (..., d), in units of `unit` squared."""
     # A large unit divides first, lest the difference overflow; a small one last, lest the rows do.
-    large, small = np.maximum(unit, 1.0), np.minimum(unit, 1.0)
+    large, small = max(unit, 1.0), min(unit, 1.0)
     apart = (a.astype(np.float64) / large - b / large) / small
     return np.vecdot(apart, apart)
 
@@ -210,36 +199,39 @@ def lowest(distances, k, m, alive=None):
     lexicographic order, so that no client gains by its place in the list. `alive` (trials, n)
     leaves clients out, as winners and as neighbours.
     """
-    table, unit = distances.table, distances.unit.copy()
-    if alive is not None:
-        table = np.where(alive[:, None, :], table, np.inf)
-    scores = nearest_sums(table, k)
-    if alive is not None:
+    if alive is None:
+        alive = np.ones(distances.table.shape[:2], dtype=bool)
+        scores = nearest_sums(distances.table, k)
+    else:
+        scores = nearest_sums(np.where(alive[:, None, :], distances.table, np.inf), k)
         scores[~alive] = np.inf
     edge = np.sort(scores, axis=-1)[:, m - 1]
     error = 1.5 * distances.error + 1e-15 * k
-    in_reach = 1 / HUGE < edge.min(initial=1.0) and edge.max(initial=1.0) < HUGE
-    for t in () if in_reach else np.flatnonzero((edge > HUGE) | (edge < 1 / HUGE) & (edge > 0)):
-        here = slice(None) if alive is None else alive[t]
-
-        def decisive(apart, here=here):
-            return np.sort(np.sort(apart[here][:, here], axis=1)[:, k])[m - 1]
-
-        squares, unit[t] = squares_in_reach(distances.rows[t], decisive)
-        scores[t, here] = nearest_sums(squares[here][:, here], k)
-        edge[t], error[t] = np.sort(scores[t])[m - 1], 1e-15 * (k + distances.rows.shape[2])
+    units = {}
+    if not (1 / HUGE < edge.min(initial=1.0) and edge.max(initial=1.0) < HUGE):
+        for t in np.flatnonzero((edge > HUGE) | (edge < 1 / HUGE) & (edge > 0)):
+            scores[t, alive[t]], units[t] = _sums_in_reach(distances.rows[t, alive[t]], k, m)
+            edge[t], error[t] = np.sort(scores[t])[m - 1], 1e-15 * (k + distances.rows.shape[2])
     least, most = scores * (1 - error[:, None]), scores * (1 + error[:, None])
-    chosen = least <= (edge * (1 + error))[:, None]
-    if alive is not None:
-        chosen &= alive
-    clear = np.count_nonzero(chosen) == m * len(chosen)
-    for t in () if clear else np.flatnonzero(chosen.sum(axis=-1) > m):
-        among = np.arange(len(chosen[t])) if alive is None else np.flatnonzero(alive[t])
-        sure = most[t] < np.sort(least[t, among])[m]
-        contested = np.flatnonzero(chosen[t] & ~sure)
-        settled = _settled(distances.rows[t], unit[t], contested, among, k)
-        chosen[t, settled[m - chosen[t].sum() :]] = False
+    chosen = (least <= (edge * (1 + error))[:, None]) & alive
+    if np.count_nonzero(chosen) > m * len(chosen):
+        for t in np.flatnonzero(chosen.sum(axis=-1) > m):
+            among = np.flatnonzero(alive[t])
+            sure = most[t] < np.sort(least[t, among])[m]
+            contested = np.flatnonzero(chosen[t] & ~sure)
+            settled = _settled(distances.rows[t], units.get(t, 1.0), contested, among, k)
+            chosen[t, settled[m - chosen[t].sum() :]] = False
     return chosen
+
+
+def _sums_in_reach(rows, k, m):
+    """The sums of one trial in a unit in which the m-th smallest is a float; and the unit."""
+
+    def decisive(apart):
+        return np.sort(np.sort(apart, axis=1)[:, k])[m - 1]
+
+    squares, unit = squares_in_reach(rows, decisive)
+    return nearest_sums(squares, k), unit
 
 
 def _settled(rows, unit, contested, among, k):

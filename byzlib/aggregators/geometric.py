@@ -190,7 +190,7 @@ def _around_a_row(distances):
         typical = _typical(far[c])
         far /= typical
         near = np.partition(far[c], 1)[1] if n > 1 else 1.0
-        plain = distances.unit[t] == 1 and not lost[t] and far[c].max() < FAR
+        plain = not lost[t] and far[c].max() < FAR
         if plain and G[t, c, c] <= NEARBY * (typical * near) ** 2:
             K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / typical**2
             # Products of float32 rows cannot tell a line from nearly one; those below can.
@@ -248,7 +248,7 @@ def _at_a_row(K, apart):
     total = apart.sum(axis=1)
     for i in np.flatnonzero(total <= (1 + 1e-6) * total.min()):
         equal = apart[i] <= SAME * _middle(apart[i])
-        # In a far pair K has lost the pull of the one on the other; the middle is as good as either.
+        # In a far pair K has lost the pull of one on the other; the middle is as good as they.
         told = K[i, i] <= 1e8 * apart[i, ~equal].min() ** 2
         if told and _optimal_at(K, apart[i], i, ~equal):
             return equal / equal.sum()

@@ -58,8 +58,7 @@ def krum_scores(updates, f):
 @rule(*LEGAL["Krum"], name="krum_scores")
 def _scored(x, f):
     """Any answer, with the scores in the place of weights."""
-    distances = squared_distances(x)
-    return x[:, 0], nearest_sums(distances.table, x.shape[1] - f - 2) * distances.unit[:, None] ** 2
+    return x[:, 0], nearest_sums(squared_distances(x).table, x.shape[1] - f - 2)
 
 
 @rule(*LEGAL["multi-Krum"])
