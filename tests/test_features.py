@@ -297,7 +297,7 @@ def test_purge_and_embargo_take_rows_from_the_end_of_training_only():
 
 
 @pytest.mark.parametrize("day", [pd.Timedelta("1D"), np.timedelta64(24, "h"), "24:00:00",
-                                 datetime.timedelta(1), pd.offsets.Day(1)])  # fmt: skip
+                                 datetime.timedelta(1), pd.offsets.Hour(24)])  # fmt: skip
 def test_durations_of_any_library(day):
     assert split(day, day, purge="0D") == split("1D", "1D", purge="0min")
 
