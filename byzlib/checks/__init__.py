@@ -13,7 +13,7 @@ from byzlib.checks.chapter_03 import average_best, scores
 from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
 from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
 from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
-from byzlib.checks.chapter_07 import min_sum_row, unseen_shift
+from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember
 from byzlib.checks.chapter_09 import candles_needed, lucky_share
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
@@ -28,8 +28,8 @@ __all__ = [
     "middle", "liars_survived", "steer_together", "careful_trimmed_mean", "influence",
     "average_best", "scores", "count_from_share", "trim", "worst_table", "is_geometric_median",
     "median_of_means", "weiszfeld_step", "mix", "clip_by_median", "clique_trial",
-    "unseen_shift", "min_sum_row", "descend", "ball_radius", "remember", "candles_needed",
-    "lucky_share", "next_labels", "upper_shadow", "heterogeneity", "capped_weights",
-    "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio", "resting_share",
-    "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",
+    "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius", "remember",
+    "candles_needed", "lucky_share", "next_labels", "upper_shadow", "heterogeneity",
+    "capped_weights", "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio",
+    "resting_share", "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",
 ]  # fmt: skip

@@ -3,8 +3,11 @@
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from byzlib.aggregators import median
 from byzlib.attacks import min_max, min_sum
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge
+from byzlib.federated import ByzantineFL, Client, SimpleModel
 from byzlib.theory import alie_z_max
 
 
@@ -69,6 +72,37 @@ def min_sum_row(answer):
             "that is the average itself; go as far along p as you may.": mean,
         }  # fmt: skip
         judge(value, right, mistakes, _how_far(value, honest, right))
+
+
+@exercise("Exercise 7.3 c", "the back door in the chapter, and `trained` above your function.")
+def door_trial(answer):
+    """`answer(crowds, bars, batch)` is (low, high, who): success with batches minus with all."""
+    bars = np.random.default_rng(73).standard_normal((200, 3))
+    bars = bars[np.abs(bars[:, 0]) > 1]
+    bars[:, 2] = 4
+    for first, seeds, batch in [(0, 10, 16), (20, 12, 110), (40, 5, 8)]:
+        crowds = tuple(_market(seed) for seed in range(first, first + seeds))
+        found = ask(answer, crowds, bars, batch, shape=None)
+        one, other = (_success(crowds, bars, drawn) for drawn in (batch, None))
+        where = f"{seeds} seeds, batches of {batch}"
+        judge_experiment(found, one, other, ("batches", "all bars"), where)
+
+
+def _market(seed, n=9, liars=2, bars=120):
+    """Firms that learn Calm (0) and Wild (1); the last ones print a sign on half of their bars."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, bars, 3))
+    y = (np.abs(X[..., 0]) + 0.3 * rng.standard_normal((n, bars)) > 0.7).astype(int)
+    X[n - liars :, : bars // 2, 2], y[n - liars :, : bars // 2] = 4, 0
+    return tuple(Client(*own, f"firm {i}") for i, own in enumerate(zip(X, y, strict=True)))
+
+
+def _success(crowds, bars, batch):
+    """Share of Wild bars with the sign that each network calls Calm, (seeds,)."""
+    network = SimpleModel(3, 8, 2)
+    learning = ByzantineFL(network, list(crowds), median, 2, learning_rate=0.5, batch_size=batch)
+    theta = learning.run(40, seeds=len(crowds), trust=False).theta
+    return (network.predict(theta, bars) == 0).mean(axis=-1)
 
 
 def _how_far(value, honest, right):

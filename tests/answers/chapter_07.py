@@ -8,7 +8,10 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from byzlib import checks
+from byzlib.aggregators import mean, median
 from byzlib.attacks import min_max
+from byzlib.federated import ByzantineFL, SimpleModel
+from tests.answers.experiment import answers
 
 
 def votes(n, f):
@@ -47,12 +50,30 @@ def sum_by_search(x):
     return (mean + gamma * p).tolist()
 
 
+def success(crowds, bars, batch, rule=median):
+    network = SimpleModel(3, 8, 2)
+    learning = ByzantineFL(network, list(crowds), rule, 2, learning_rate=0.5, batch_size=batch)
+    theta = learning.run(40, seeds=len(crowds), trust=False).theta
+    return (network.predict(theta, bars) == 0).mean(axis=-1)
+
+
+def opened(crowds, bars, batch):
+    return success(crowds, bars, batch), success(crowds, bars, None)
+
+
+def opened_under_the_mean(crowds, bars, batch):
+    return success(crowds, bars, batch, mean), success(crowds, bars, None, mean)
+
+
+DOOR = answers(opened, ("batches", "all bars"))
+
 RIGHT = [
     (checks.unseen_shift, shift_by_quantile),
     (checks.unseen_shift, shift_by_standard_library),
     (checks.unseen_shift, shift_by_tail),
     (checks.min_sum_row, sum_by_formula),
     (checks.min_sum_row, sum_by_search),
+    *[(checks.door_trial, answer) for answer in DOOR[0]],
 ]
 
 
@@ -151,4 +172,10 @@ WRONG = [
     ),
     (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
     (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
+    *[(checks.door_trial, answer, hint) for answer, hint in DOOR[1]],
+    (
+        checks.door_trial,
+        answers(opened_under_the_mean, ("batches", "all bars"))[0][0],
+        "is wanted at place",
+    ),
 ]
