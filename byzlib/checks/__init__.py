@@ -6,12 +6,12 @@ The checkers of each chapter stand in a module of its number.
 """
 
 from byzlib.checks._form import NotYet, exercise, require
-from byzlib.checks.chapter_00 import middle
-from byzlib.checks.chapter_01 import liars_survived, steer_together
-from byzlib.checks.chapter_02 import careful_trimmed_mean, influence
-from byzlib.checks.chapter_03 import average_best, scores
-from byzlib.checks.chapter_04 import count_from_share, trim, worst_table
-from byzlib.checks.chapter_05 import is_geometric_median, median_of_means, weiszfeld_step
+from byzlib.checks.chapter_00 import middle, nearer
+from byzlib.checks.chapter_01 import gain, liars_survived, steer_together
+from byzlib.checks.chapter_02 import careful_trimmed_mean, pushed_farther
+from byzlib.checks.chapter_03 import average_best, farther_forward
+from byzlib.checks.chapter_04 import bend, count_from_share, worst_table
+from byzlib.checks.chapter_05 import groups_or_firms, is_geometric_median, median_of_means
 from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
 from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember
@@ -25,10 +25,10 @@ from byzlib.checks.chapter_16 import least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet", "exercise", "require",
-    "middle", "liars_survived", "steer_together", "careful_trimmed_mean", "influence",
-    "average_best", "scores", "count_from_share", "trim", "worst_table", "is_geometric_median",
-    "median_of_means", "weiszfeld_step", "mix", "clip_by_median", "clique_trial",
-    "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius", "remember",
+    "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
+    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
+    "is_geometric_median", "median_of_means", "groups_or_firms", "mix", "clip_by_median",
+    "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius", "remember",
     "candles_needed", "lucky_share", "next_labels", "upper_shadow", "heterogeneity",
     "capped_weights", "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio",
     "resting_share", "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",

@@ -1,7 +1,8 @@
-"""Checkers of chapter 00: a middle of reports."""
+"""Checkers of chapter 00: a middle of reports, and which of two is nearer to the truth."""
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, calls_of, exercise, judge, require
 
 READY_MADE = {"median", "nanmedian", "quantile", "nanquantile", "percentile", "nanpercentile"}
@@ -31,3 +32,28 @@ def middle(answer):
 
 
 MAKERS = {"numpy", "scipy", "pandas", "statistics", "byzlib"}
+
+
+@exercise("Exercise 0.4", "the section What it costs: one number a seed, then paired_difference.")
+def nearer(answer):
+    """`answer(draw, seeds)` is (low, high, rule): the median's error minus the mean's."""
+
+    def normal(seed):
+        rng = np.random.default_rng(seed)
+        return rng.uniform(0.2, 2) * rng.normal(size=(400, 10))
+
+    def laplace(seed):
+        rng = np.random.default_rng(seed)
+        return rng.uniform(0.2, 2) * rng.laplace(size=(400, 10))
+
+    def now_and_then(seed):
+        return (normal if seed % 2 else laplace)(seed)
+
+    for draw, seeds in [(normal, [*range(12)]), (laplace, [*range(9)]), (now_and_then, [2, 3, 4])]:
+        days = [draw(seed) for seed in seeds]
+        of_median = [abs(np.median(day, axis=1)).mean() for day in days]
+        of_mean = [abs(day.mean(axis=1)).mean() for day in days]
+        found = ask(answer, draw, seeds, shape=None)
+        judge_experiment(
+            found, of_median, of_mean, ("mean", "median"), f"with {draw.__name__} noise"
+        )

@@ -1,7 +1,8 @@
-"""Checkers of chapter 01: steering an average, counting who is survived."""
+"""Checkers of chapter 01: steering an average, counting who is survived, what a flip costs."""
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require, whole
 
 
@@ -64,3 +65,22 @@ def _nearest_zero(x):
 
 _median.__name__ = "the median"
 _nearest_zero.__name__ = "the report nearest to zero"
+
+
+@exercise("Exercise 1.3 c", "equation (1.4), and the section on when a lie costs accuracy.")
+def gain(answer):
+    """`answer(train, loudness, seeds)` is (low, high, rule): points of the median minus mean."""
+
+    def train(rule, loudness, seed):
+        """An accuracy whose luck is the seed's, for the most part."""
+        luck = np.random.default_rng(seed).normal(0.5, 0.05)
+        own = np.random.default_rng([seed, loudness, len(rule)]).normal(0, 0.004)
+        lost = {"mean": 0.12 * (loudness > 2), "median": 0.01 * (loudness < 2)}[rule]
+        return luck + own - lost
+
+    for loudness, seeds in [(3, [*range(10)]), (1, [*range(12)]), (2, [*range(6)])]:
+        median, mean = (
+            [100 * train(rule, loudness, seed) for seed in seeds] for rule in ("median", "mean")
+        )
+        found = ask(answer, train, loudness, seeds, shape=None)
+        judge_experiment(found, median, mean, ("median", "mean"), f"at loudness {loudness}")

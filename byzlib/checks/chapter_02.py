@@ -1,39 +1,35 @@
-"""Checkers of chapter 02: influence curves, and a trimmed mean that no NaN can push."""
+"""Checkers of chapter 02: which rule liars push farther; a trimmed mean that no NaN can push."""
 
 import numpy as np
 
+from byzlib.aggregators import median, trimmed_mean
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import array, ask, exercise, judge, refusal, require
 
 
-@exercise("Exercise 2.3 a", "equation (2.2): the answer with the new desk less the answer without.")
-def influence(answer):
-    """`answer(rule, honest, y)` is how far each y, sent by one desk more, moves the rule."""
-    for honest, y in [([3.0, -4, 1, 9], [-20.0, 2, 11]), ([8.0, 2, -3, 5, 2, 0, -7], [4.0, -9])]:
-        for row_rule in (np.mean, np.median, np.max):
+@exercise("Exercise 2.3 a", "equation (2.5), and the section on what protection costs for pairs.")
+def pushed_farther(answer):
+    """`answer(draw, liars, seeds)` is (low, high, rule): pushes, trimmed mean - median."""
 
-            def rule(updates, row_rule=row_rule):
-                return row_rule(np.asarray(updates, dtype=float), axis=0)
+    def bell(seed):
+        rng = np.random.default_rng(seed)
+        return rng.normal(rng.normal(), 1, (300, 10))
 
-            def after(desks, rule=rule, y=y):
-                return np.array([rule([[report] for report in [*desks, v]]).item() for v in y])
+    def camps(seed):
+        rng = np.random.default_rng(seed)
+        return rng.choice([-1.0, 1.0], (300, 10)) + rng.normal(rng.normal(), 0.1, (300, 10))
 
-            rule.__name__, n = row_rule.__name__, len(honest)
-            alone = rule([[report] for report in honest]).item()
-            right = after(honest) - alone
-            factor = "the move, as textbooks draw it; (2.2) has no such factor."
-            mistakes = {
-                "that is the answer with the new desk; the move is what is left without the old.":
-                    after(honest),
-                f"that is n - 1 times {factor}": n * right,
-                f"that is n times {factor}": (n + 1) * right,
-                "your move points the other way.": -right,
-                "your desk took the place of an honest one; it should join them, n - 1 and one.":
-                    after(honest[:-1]) - alone,
-            }  # fmt: skip
-            wanted = f"One number for each of the {len(y)} values of y, please."
-            moved = ask(answer, rule, honest, y, shape=(len(y),), wanted=wanted)
-            off = f"the {rule.__name__} moves by {right.tolist()}; yours {moved.tolist()}."
-            judge(moved, right, mistakes, off)
+    for draw, liars, seeds in [
+        (bell, 2, [*range(10)]), (camps, 2, [*range(8)]), (bell, 0, [*range(5)]),
+    ]:  # fmt: skip
+        pushes = []
+        for seed in seeds:
+            rows = draw(seed)[..., None]
+            rows[:, 10 - liars :] = 1e6
+            pushes.append([trimmed_mean(rows, 3).mean(), median(rows).mean()])
+        found = ask(answer, draw, liars, seeds, shape=None)
+        words = ("trimmed mean", "median")
+        judge_experiment(found, *np.transpose(pushes), words, f"with {draw.__name__}")
 
 
 @exercise("Exercise 2.3 b", "the section on NaN: k reports go, and f goes down by k.")

@@ -1,48 +1,33 @@
-"""Checkers of chapter 04: the trimmed mean, a count from a share, the worst table."""
+"""Checkers of chapter 04: the bend of a line, a count from a share, the worst table."""
 
 import math
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import array, ask, exercise, judge, require, whole
 
 
-@exercise("Exercise 4.3 a", "equation (4.1), column by column, and the section on slices.")
-def trim(answer):
-    """`answer(rows, f)` is the trimmed mean of rows (n, d)."""
-    rng = np.random.default_rng(4)
-    for n, f, d in [(7, 2, 3), (5, 1, 2), (10, 3, 4), (6, 0, 2), (9, 4, 1), (44, 15, 1)]:
-        rows = rng.integers(-9, 10, (n, d)).astype(float)
-        wanted = f"One number for each of the {d} columns, please."
-        found = ask(answer, rows, f, shape=(d,), wanted=wanted)
-        ordered, lost = np.sort(rows, axis=0), int(f / n * n)
-        near = rows[np.argsort(np.linalg.norm(rows - rows.mean(axis=0), axis=1))]
-        right = ordered[f : n - f].mean(axis=0)
-        mistakes = {
-            "for f = 0 something is not a number: does [-0:] occur? It is [0:].":
-                np.full(d, np.nan) if f == 0 else right,
-            "you trimmed the rows in the order they came: sort each column first.":
-                rows[f : n - f].mean(axis=0),
-            "you trimmed one end only: f at each end.": ordered[: n - f].mean(axis=0),
-            "you trimmed the low end only: f at each end.": ordered[f:].mean(axis=0),
-            "one value too many was kept at the top.": ordered[f : n - f + 1].mean(axis=0),
-            "one value too few was kept at the top.":
-                ordered[f : n - f - 1].mean(axis=0) if n > 2 * f + 1 else np.full(d, np.nan),
-            "you dropped whole firms: a column is trimmed by itself.":
-                near[: n - 2 * f].mean(axis=0),
-            "you divided by n: only n - 2f values are left.": right * (n - 2 * f) / n,
-            f"a share of f / n is no count: {f} / {n} * {n} is {f / n * n!r}, and rounding that "
-            "down trims one firm less. Cut with whole numbers.":
-                ordered[lost : n - lost].mean(axis=0),
-        }  # fmt: skip
-        off = f"the columns should give {right.tolist()}; you found {found.tolist()}."
-        judge(found, right, mistakes, off)
-    for lie in (1e20, -1e20, 1e300):
-        rows = np.array([[1.0]] * 9 + [[lie]])
-        require(
-            ask(answer, rows, 1, shape=(1,)) == 1,
-            f"nine ones and a lie of {lie:.0e} should give 1: slice the ends off, never add them.",
-        )
+@exercise("Exercise 4.3 a", "the slopes from each share to the next; one number a seed.")
+def bend(answer):
+    """`answer(error, low, high, seeds)` is (low end, high end, word): log error per liar."""
+
+    def curve(power):
+        def error(share, seed):
+            luck = np.random.default_rng(seed).normal(0, 0.2)
+            own = np.random.default_rng([seed, int(1000 * share)]).normal(0, 0.02)
+            return 2 * share**power * np.exp(luck + own)
+
+        return error
+
+    for power, low, high, seeds in [
+        (1.4, 0.1, 0.3, [*range(10)]), (0.5, 0.02, 0.2, [*range(8)]), (1, 0.05, 0.1, [*range(6)]),
+    ]:  # fmt: skip
+        error = curve(power)
+        many, few = (np.log([error(a, seed) / a for seed in seeds]) for a in (high, low))
+        found = ask(answer, error, low, high, seeds, shape=None)
+        where = f"from a share of {low} to {high}"
+        judge_experiment(found, many, few, ("faster", "slower"), where)
 
 
 @exercise("Exercise 4.3 b", "the section on counts: 15/44 * 44 is not 15 in a computer.")

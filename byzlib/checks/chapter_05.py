@@ -1,33 +1,9 @@
-"""Checkers of chapter 05: Weiszfeld's step, the test of a geometric median, group means."""
+"""Checkers of chapter 05: the test of a geometric median, group means, groups against firms."""
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
-
-
-@exercise("Exercise 5.3 a", "the section From strings to code: weights 1 / distance.")
-def weiszfeld_step(answer):
-    """`answer(rows, z)` is the mean of rows (n, d) with weights 1 / |row - z|."""
-    rng = np.random.default_rng(5)
-    for n, d in [(4, 2), (7, 3), (5, 1), (30, 10)]:
-        rows = rng.integers(-9, 10, (n, d)).astype(float)
-        z = rng.integers(-4, 5, d) + 0.5
-        wanted = f"The next point, {d} numbers, please."
-        found = ask(answer, rows, z, shape=(d,), wanted=wanted)
-        distance = np.linalg.norm(rows - z, axis=1)
-        w = 1 / distance
-        mistakes = {
-            "you did not divide by the sum of the weights.": w @ rows,
-            "you divided by n: divide by the sum of the weights.": w @ rows / n,
-            "your weights are the distances: far rows should count less.":
-                distance @ rows / distance.sum(),
-            "your weights are 1 / squared distance: take the root.": w**2 @ rows / (w**2).sum(),
-            "that is the sum of the pulls; one step goes to a weighted mean.": w @ (rows - z),
-            "you found how far to step, not where it leads: add z.": w @ (rows - z) / w.sum(),
-            "that is the plain mean: the weights are missing.": rows.mean(axis=0),
-        }  # fmt: skip
-        judge(found, w @ rows / w.sum(), mistakes)
-
 
 FOUR = [[0, 0], [9, 3], [2, 4], [5, -5]]
 CROSS = [[3, 0], [-3, 0], [0, 3], [0, -3], [0, 0]]
@@ -65,7 +41,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@exercise("Exercise 5.3 b", "equation (5.2) and what the cross of five firms says about reports.")
+@exercise("Exercise 5.3 a", "equation (5.2) and what the cross of five firms says about reports.")
 def is_geometric_median(answer):
     """`answer(rows, z)` tells whether z is a geometric median of rows, up to 1e-6."""
     for rows, z, right, hint in PLACES:
@@ -75,7 +51,7 @@ def is_geometric_median(answer):
         require(told == right, hint)
 
 
-@exercise("Exercise 5.3 c", "the section Average first, then the middle.")
+@exercise("Exercise 5.3 b", "the section Average first, then the middle.")
 def median_of_means(answer):
     """`answer(reports, k)` is the median of the means of k consecutive groups of equal size."""
     rng = np.random.default_rng(7)
@@ -95,3 +71,30 @@ def median_of_means(answer):
                 np.median(swapped.mean(axis=0)),
         }  # fmt: skip
         judge(ask(answer, reports, k), np.median(groups.mean(axis=1)), mistakes)
+
+
+@exercise("Exercise 5.3 c", "the section Average first, then the middle, and its table.")
+def groups_or_firms(answer):
+    """`answer(draw, seeds)` is (low, high, word): the firms' error minus that of ten groups."""
+
+    def skewed(seed, liars=0):
+        rng = np.random.default_rng(seed)
+        reports = rng.exponential(rng.uniform(0.5, 2), (80, 30))
+        reports -= reports.mean()
+        reports[:, :liars] = -50
+        return rng.permuted(reports, axis=1)
+
+    def lying(seed):
+        return skewed(seed, liars=4)
+
+    def now_and_then(seed):
+        return (lying if seed % 2 else skewed)(seed)
+
+    for draw, seeds in [(skewed, [*range(10)]), (lying, [*range(8)]), (now_and_then, [2, 3, 4])]:
+        errors = []
+        for seed in seeds:
+            firms = draw(seed)
+            groups = firms.reshape(len(firms), 10, 3).mean(axis=2)
+            errors.append([(np.median(x, axis=1) ** 2).mean() ** 0.5 for x in (firms, groups)])
+        found = ask(answer, draw, seeds, shape=None)
+        judge_experiment(found, *np.transpose(errors), ("groups", "firms"), f"with {draw.__name__}")

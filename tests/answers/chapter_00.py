@@ -5,6 +5,7 @@ import statistics
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 
 def middle_by_sorting(reports):
@@ -31,7 +32,22 @@ def median(reports):  # a name, not a library's
     return middle_by_sorting(reports)
 
 
+def errors(draw, seeds):
+    """Of the median and of the mean, seed by seed."""
+    days = np.array([draw(seed) for seed in seeds])
+    return abs(np.median(days, axis=2)).mean(axis=1), abs(days.mean(axis=2)).mean(axis=1)
+
+
+def squared_errors(draw, seeds):
+    days = np.array([draw(seed) for seed in seeds])
+    return np.median(days, axis=2).var(axis=1), days.mean(axis=2).var(axis=1)
+
+
+NEARER = answers(errors, ("mean", "median"))
+
+
 RIGHT = [
+    *[(checks.nearer, answer) for answer in NEARER[0]],
     (checks.middle, middle_by_sorting),
     (checks.middle, middle_by_crossing_out),
     (checks.middle, middle_by_counting),
@@ -46,6 +62,7 @@ def steal_last(reports):
 
 
 WRONG = [
+    *[(checks.nearer, answer, hint) for answer, hint in NEARER[1]],
     (checks.middle, np.median, "median is ready-made"),
     (checks.middle, lambda x: np.median(x), "median is ready-made"),
     (checks.middle, statistics.median, "median is ready-made"),
@@ -69,4 +86,6 @@ WRONG = [
     (checks.middle, lambda x: (x[(len(x) - 1) // 2] + x[len(x) // 2]) / 2, "sort"),
     (checks.middle, lambda x: "2.5 or so", "One number, please"),
     (checks.middle, steal_last, "changed what it was given"),
+    (checks.nearer, answers(errors, ("median", "mean"))[0][0], "so the verdict is"),
+    (checks.nearer, answers(squared_errors, ("mean", "median"))[0][0], "is wanted at place"),
 ]

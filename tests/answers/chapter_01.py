@@ -3,6 +3,7 @@
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 
 def steer_equal(honest, target, f):
@@ -27,7 +28,20 @@ def survived(rule, n):
     return n
 
 
+def points(train, loudness, seeds):
+    """Of the median and of the mean, seed by seed."""
+    return [[100 * train(rule, loudness, seed) for seed in seeds] for rule in ("median", "mean")]
+
+
+def shares(train, loudness, seeds):
+    return np.divide(points(train, loudness, seeds), 100)
+
+
+GAIN = answers(points, ("median", "mean"))
+
+
 RIGHT = [
+    *[(checks.gain, answer) for answer in GAIN[0]],
     (checks.steer_together, steer_equal),
     (checks.steer_together, steer_with_decoys),
     (checks.steer_together, lambda h, t, f: steer_equal(h, t, f).tolist()),
@@ -57,6 +71,7 @@ def survived_downward(rule, n):
 
 WRONG = [
     (checks.liars_survived, lambda rule, n: min(survived(rule, n), n - 2), "go on up to n"),
+    *[(checks.gain, answer, hint) for answer, hint in GAIN[1]],
     (checks.steer_together, lambda h, t, f: steer_equal(h, t, f)[0], r"f?.*shape \(3,\)"),
     (
         checks.steer_together,
@@ -80,4 +95,6 @@ WRONG = [
         lambda rule, n: float(survived(rule, n)),
         "whole number is wanted; got 0.0",
     ),
+    (checks.gain, answers(shares, ("median", "mean"))[0][0], "is wanted at place"),
+    (checks.gain, answers(lambda t, c, s: points(t, 3, s), ("median", "mean"))[0][0], "at place"),
 ]

@@ -2,31 +2,10 @@
 
 import numpy as np
 
+from byzlib.aggregators import median, trimmed_mean
 from byzlib.checks import careful_trimmed_mean as careful
-from byzlib.checks import influence
-
-
-def influence_by_loop(rule, honest, y):
-    honest = np.array(honest, dtype=float)[:, None]
-    return [rule(np.append(honest, [[v]], axis=0)).item() - rule(honest).item() for v in y]
-
-
-def influence_by_stacking(rule, honest, y):
-    rows = np.tile([*honest, 0.0], (len(y), 1))
-    rows[:, -1] = y
-    alone = rule(rows[0, :-1, None])
-    return np.array([rule(row[:, None]) - alone for row in rows])[:, 0]
-
-
-def replacing(rule, honest, y):
-    x = np.array(honest, dtype=float)[:, None]
-    return [rule(np.append(x[:-1], [[v]], axis=0)).item() - rule(x).item() for v in y]
-
-
-def growing(rule, honest, y):
-    answers = influence_by_loop(rule, honest, y)
-    honest.append(0.0)
-    return answers
+from byzlib.checks import pushed_farther
+from tests.answers.experiment import answers
 
 
 def trimmed(reports, f, bad=np.isfinite, lower=1, refuse=True):
@@ -63,24 +42,31 @@ def spoiling(reports, f):
     return value
 
 
+def pushes(draw, liars, seeds, first=False):
+    """Of the trimmed mean and of the median, seed by seed."""
+    rows = np.array([draw(seed) for seed in seeds])[..., None]
+    rows[:, :, 10 - liars :] = 1e6
+    if first:
+        rows[:, :, 10 - liars :] = -1e6
+    return trimmed_mean(rows, 3).mean(axis=(1, 2)), median(rows).mean(axis=(1, 2))
+
+
+def downward(draw, liars, seeds):
+    return pushes(draw, liars, seeds, first=True)
+
+
+WORDS = ("trimmed mean", "median")
+PUSHED = answers(pushes, WORDS)
+
+
 RIGHT = [
-    (influence, influence_by_loop),
-    (influence, influence_by_stacking),
+    *[(pushed_farther, answer) for answer in PUSHED[0]],
     (careful, trimmed),
     (careful, trimmed_by_crossing_out),
 ]
 
 WRONG = [
-    (influence, lambda r, h, y: 0.0, r"shape \(\), not \(3,\)"),
-    (influence, lambda r, h, y: "flat", "One number for each"),
-    (influence, lambda r, h, y: [np.nan] * 3, "finite number is wanted; yours holds nan"),
-    (influence, lambda r, h, y: [r(np.array([[*h, v]]).T).item() for v in y], "is the answer with"),
-    (influence, lambda r, h, y: -np.array(influence_by_loop(r, h, y)), "the other way"),
-    (influence, lambda r, h, y: (len(h) + 1) * np.array(influence_by_loop(r, h, y)), "n times"),
-    (influence, lambda r, h, y: len(h) * np.array(influence_by_loop(r, h, y)), "n - 1 times"),
-    (influence, replacing, "took the place of an honest one"),
-    (influence, growing, "changed what it was given"),
-    (influence, lambda r, h, y: (np.array(y) - np.mean(h)) / 5, "the median moves by"),
+    *[(pushed_farther, answer, hint) for answer, hint in PUSHED[1]],
     (careful, lambda r, f: None, "returns None"),
     (careful, lambda r, f: "2", r"2.2 is wanted; yours is 2.\n.*f = 2"),
     (careful, lambda r, f: np.mean(r[f : len(r) - f]), "sort the reports"),
@@ -106,4 +92,6 @@ WRONG = [
     (careful, refusing_too_much, r"k = 2 broken reports are not more than f = 2"),
     (careful, lambda r, f: trimmed(r, f) if f else np.nanmean(r), "k = 1 .* more than f = 0"),
     (careful, spoiling, "changed what it was given"),
+    (pushed_farther, answers(downward, WORDS)[0][0], "is wanted at place"),
+    (pushed_farther, answers(lambda d, n, s: pushes(d, 0, s), WORDS)[0][0], "is wanted at place"),
 ]

@@ -6,34 +6,7 @@ import numpy as np
 
 from byzlib import checks
 from byzlib.aggregators import geometric_median, geometric_median_of_means
-
-
-def step_by_loop(rows, z):
-    total, weight = np.zeros(len(z)), 0.0
-    for row in rows:
-        distance = sum((a - b) ** 2 for a, b in zip(row, z, strict=True)) ** 0.5
-        total, weight = total + row / distance, weight + 1 / distance
-    return (total / weight).tolist()
-
-
-def step_from_z(rows, z):
-    weight = 1 / np.sqrt(((rows - z) ** 2).sum(axis=1))
-    return z + np.average(rows - z, axis=0, weights=weight)
-
-
-def step_in_place(rows, z):
-    rows -= z
-    return z + np.average(rows, axis=0, weights=1 / np.linalg.norm(rows, axis=1))
-
-
-def weighted(power=-1, total=None, shift=True):
-    """Steps that are nearly right."""
-
-    def step(rows, z):
-        weight = np.linalg.norm(rows - z, axis=1) ** power
-        return weight @ (rows if shift else rows - z) / (total or weight.sum())
-
-    return step
+from tests.answers.experiment import answers
 
 
 def balanced(rows, z, allowed=lambda stand: stand, tol=1e-6):
@@ -86,10 +59,19 @@ def groups_in_place(reports, k):
     return np.median(reports.reshape(k, -1).mean(axis=1))
 
 
+def root_mean_squares(draw, seeds, groups=10):
+    """Errors of the firms' median and of the groups', seed by seed."""
+    firms = np.array([draw(seed) for seed in seeds])
+    means = firms.reshape(*firms.shape[:2], groups, -1).mean(axis=-1)
+    return [np.sqrt((np.median(x, axis=-1) ** 2).mean(axis=-1)) for x in (firms, means)]
+
+
+WORDS = ("groups", "firms")
+GROUPS = answers(root_mean_squares, WORDS)
+
+
 RIGHT = [
-    (checks.weiszfeld_step, step_by_loop),
-    (checks.weiszfeld_step, step_from_z),
-    (checks.weiszfeld_step, weighted()),
+    *[(checks.groups_or_firms, answer) for answer in GROUPS[0]],
     (checks.is_geometric_median, balanced),
     (checks.is_geometric_median, balanced_by_loop),
     (checks.is_geometric_median, lambda rows, z: np.bool_(balanced(rows, z))),
@@ -99,26 +81,7 @@ RIGHT = [
 ]
 
 WRONG = [
-    (checks.weiszfeld_step, weighted(total=1), "divide by the sum of the weights"),
-    (
-        checks.weiszfeld_step,
-        lambda rows, z: weighted(total=len(rows))(rows, z),
-        "you divided by n",
-    ),
-    (checks.weiszfeld_step, weighted(power=1), "weights are the distances"),
-    (checks.weiszfeld_step, weighted(power=-2), "squared distance"),
-    (checks.weiszfeld_step, weighted(total=1, shift=False), "sum of the pulls"),
-    (checks.weiszfeld_step, weighted(shift=False), "not where it leads: add z"),
-    (checks.weiszfeld_step, lambda rows, z: rows.mean(axis=0), "plain mean"),
-    (checks.weiszfeld_step, lambda rows, z: z, "is wanted at place 0; yours is"),
-    (checks.weiszfeld_step, step_in_place, "changed what it was given"),
-    (
-        checks.weiszfeld_step,
-        lambda rows, z: np.full(len(z), np.nan),
-        "finite number is wanted; yours holds nan",
-    ),
-    (checks.weiszfeld_step, lambda rows, z: rows, r"shape \(4, 2\), not \(2,\)"),
-    (checks.weiszfeld_step, lambda rows, z: rows @ rows, "stopped with ValueError"),
+    *[(checks.groups_or_firms, answer, hint) for answer, hint in GROUPS[1]],
     (checks.is_geometric_median, lambda rows, z: balanced(rows[:, :2], z[:2]), "not above it"),
     (checks.is_geometric_median, nearest_by_library, "not at how near a computed median is"),
     (
@@ -179,4 +142,9 @@ WRONG = [
     (checks.median_of_means, lambda x, k: x[0] + 1, "is wanted; yours is 1.708"),
     (checks.median_of_means, lambda x, k: np.nan, "finite number is wanted; yours holds nan"),
     (checks.median_of_means, lambda x, k: x, "One number"),
+    (
+        checks.groups_or_firms,
+        answers(lambda draw, seeds: root_mean_squares(draw, seeds, 3), WORDS)[0][0],
+        "is wanted at place",
+    ),
 ]
