@@ -341,7 +341,8 @@ def krum_clique_distance(n, f):
     sqrt((n - 3) / (n - 2f - 1)) for honest noise N(0, s^2 I), large d, a direction it knows nothing
     of; n >= 2f + 3, f >= 1. From the mean of the n - f themselves, 1 / (n - f) more in the square.
     *Proved*: a liar has f - 1 copies at distance 0 and n - 2f - 1 honest neighbours at D^2 + d s^2,
-    an honest client n - f - 2 at 2 d s^2. A sign flip of scale c stands at (1 + c) |g|.
+    an honest client n - f - 2 at 2 d s^2. A sign flip of scale c stands 1 + c times the honest
+    mean away from that mean, so it wins up to chapter 03's (3.9).
     """
     n, f = _crowd("krum_clique_distance", n, f, "Krum", least=1)
     return np.sqrt((n - 3) / (n - 2 * f - 1))

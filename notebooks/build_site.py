@@ -128,7 +128,8 @@ def build_pages(executed, build, root=ROOT):
         execute.write(build / "figures" / name, content)
     pages = {source / path.name: (path, described) for path in executed}
     for path in execute.exercises(root):
-        pages[source / "exercises" / path.name] = path, make_exercises.student
+        page = source / "exercises/student" / path.name
+        pages[page] = path, make_exercises.student
     for page, (path, shown) in pages.items():
         notebook = shown(nbformat.read(path, as_version=4))
         execute.write(page, execute.text_of(notebook))

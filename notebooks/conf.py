@@ -15,7 +15,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
 ]
-exclude_patterns = ["exercises/student", "**.ipynb_checkpoints"]
+exclude_patterns = ["**.ipynb_checkpoints"]
 
 # The chapters have just been executed; here they only become pages.
 nb_execution_mode = "off"

@@ -18,6 +18,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
+from notebooks import make_exercises
+
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {
     "display_name": "Python 3 (ipykernel)",
@@ -181,6 +183,8 @@ def save(only=(), root=ROOT):
     run_all(chosen, executed.__setitem__)
     for path, notebook in executed.items():
         write(path, text_of(notebook))
+    for kept in make_exercises.derive(root / "notebooks/exercises"):
+        print(kept, file=sys.stderr)
     keep_figures(root)
 
 

@@ -216,6 +216,8 @@ def dead_links(path, text):
 
 def links(path, notebook):
     yield from dead_links(path, prose(notebook))
+    for solved in re.findall(r"\]\((exercises/[^/)]+\.ipynb)", prose(notebook)):
+        yield f"links to {solved}, which holds the solutions; link to exercises/student/"
 
 
 # --- names of the library -------------------------------------------------------------------

@@ -174,6 +174,7 @@ SPOILED = {
     "links": (replaced("#pick-it", "#pick-them"), "no such heading"),
     "links ": (replaced("04_other", "05_other"), "not there"),
     "links  ": (replaced("#a-heading", "#another"), "no such heading"),
+    "links   ": (replaced("04_other.ipynb#a-heading", "exercises/03_pick.ipynb"), "holds the sol"),
     "names": (replaced("aggregators.krum", "aggregators.kram"), "byzlib.aggregators.kram"),
     "names ": (replaced("`aggregators.median`", "`aggregators.medium`"), "aggregators.medium"),
     "names   ": (replaced("theory.breakdown", "theory.breakdow"), "byzlib.theory.breakdow"),

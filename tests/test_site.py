@@ -60,7 +60,7 @@ def pages(tmp_path_factory):
 def test_every_chapter_has_a_page(pages):
     names = {path.stem for path in pages}
     assert {path.stem for path in chapters(ROOT)} | {"index", "references"} <= names
-    folders = {path.stem for path in pages if path.parent.name == "exercises"}
+    folders = {path.stem for path in pages if path.parent.name == "student"}
     assert {path.stem for path in exercises(ROOT)} <= folders
 
 

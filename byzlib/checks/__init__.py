@@ -28,8 +28,8 @@ __all__ = [
     "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
     "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
     "is_geometric_median", "median_of_means", "groups_or_firms", "mix", "clip_by_median",
-    "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius", "remember",
-    "candles_needed", "lucky_share", "next_labels", "upper_shadow", "heterogeneity",
+    "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius",
+    "remember", "candles_needed", "lucky_share", "next_labels", "upper_shadow", "heterogeneity",
     "capped_weights", "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio",
     "resting_share", "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",
 ]  # fmt: skip
