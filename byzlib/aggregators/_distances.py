@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PIECE = 512  # columns whose float32 products are summed in float32; the sums go on in float64
+PIECE = 512  # columns whose products are summed in their own type; the sums go on in float64
+TABLES = 1 << 20  # numbers that the products of several pieces may take
 FEW = 32  # rows up to which BLAS is slower with a matrix and itself than with two matrices
 BLOCK = 1 << 17  # numbers of a block of differences: they stay in a core's cache
 SURE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}  # relative error of an entry
@@ -61,23 +62,29 @@ def _products(x):
     distance, so b = (d + 4) eps. float32: columns are multiplied in pieces, within which the
     errors walk at random (Higham and Mary, SIAM J. Sci. Comput. 2019), so b = 6 sqrt(PIECE) eps.
     """
-    d, eps = x.shape[2], float(np.finfo(x.dtype).eps)
-    if x.dtype == np.float64:
-        return _with_itself(x), (d + 4) * eps
-    gram = _with_itself(x[..., :PIECE]).astype(np.float64)
-    for c in range(PIECE, d, PIECE):
-        gram += _with_itself(x[..., c : c + PIECE])
-    return gram, 6 * np.sqrt(min(d, 2 * PIECE)) * eps
+    (trials, n, d), eps = x.shape, float(np.finfo(x.dtype).eps)
+    exact = x.dtype == np.float64
+    bound = (d + 4) * eps if exact else 6 * np.sqrt(min(d, 2 * PIECE)) * eps
+    if d <= 2 * PIECE or (exact and n > FEW):
+        return _with_itself(x).astype(np.float64, copy=False), bound
+    gram, step = np.zeros((trials, n, n)), PIECE * max(1, TABLES // (trials * n * n))
+    for c in range(0, d, step):
+        some = x[..., c : c + step]
+        whole = some.shape[-1] - some.shape[-1] % PIECE
+        pieces = some[..., :whole].reshape(trials, n, -1, PIECE).swapaxes(1, 2)
+        gram += _with_itself(pieces).sum(axis=1, dtype=np.float64)
+        gram += _with_itself(some[..., whole:])
+    return gram, bound
 
 
 def _with_itself(x):
     """X X^T in the type of x; of few rows as products of either half of them with all."""
-    n, turned = x.shape[1], x.swapaxes(1, 2)
+    n, turned = x.shape[-2], x.swapaxes(-1, -2)
     if n > FEW:
         return x @ turned
-    gram = np.empty((len(x), n, n), x.dtype)
+    gram = np.empty((*x.shape[:-1], n), x.dtype)
     for half in slice(n // 2), slice(n // 2, n):
-        np.matmul(x[:, half], turned, out=gram[:, half])
+        np.matmul(x[..., half, :], turned, out=gram[..., half, :])
     return gram
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from byzlib.aggregators._contract import all_finite
 
-BLOCK = 1 << 19  # bytes
+BLOCK = 1 << 20  # bytes
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
 CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
 
