@@ -80,7 +80,8 @@ def is_constant(values, axis=-1):
 
 def as_updates(updates, caller):
     """`updates` as an array (..., n, d), float32 or else float64; or a sentence why not."""
-    refuse_masked(updates, caller)
+    if type(updates) is not np.ndarray:
+        refuse_masked(updates, caller)
     try:
         array = np.asarray(updates)
     except ValueError:

@@ -35,44 +35,34 @@ def rule(slope, start, rows=None, name=None):
         caller = name or body.__name__
         takes_f = "f" in inspect.signature(body).parameters
 
-        def answer(updates, f, body, return_weights):
-            x = as_updates(updates, caller)
+        @functools.wraps(body)
+        def checked(updates, *args, return_weights=False, **options):
+            x, f = as_updates(updates, caller), 0
             *lead, n, d = x.shape
-            if f < 0:
-                raise ValueError(f"{caller} needs f >= 0; got f = {f}")
+            if takes_f:
+                f, *args = (options.pop("f"), *args) if "f" in options else args or [None]
+                f = as_count(f, "f", caller, least=0)
             if n < slope * f + start:
                 given = f"n = {n}, f = {f}" if takes_f else f"n = {n}"
                 raise ValueError(f"{caller} needs {_range(slope, start)}; got {given}")
+
+            def answer(x, broken=0):
+                count = (max(f - broken, 0),) if takes_f else ()
+                return body(x, *count, *args, **options)
+
             x = x.reshape(math.prod(lead), n, d)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if all_finite(x):
-                    result, weights = body(x, 0)
+                    result, weights = answer(x)
                 else:
                     # Without an f, a rule tolerates any minority of broken rows.
                     spare = f if takes_f else (n - 1) // 2
-                    result, weights = _without_broken_rows(body, x, spare, caller, rows)
+                    result, weights = _without_broken_rows(answer, x, spare, caller, rows)
                 result = result.astype(x.dtype, copy=False).reshape(*lead, *result.shape[1:])
                 if not return_weights:
                     return result
-                weights = weights() if callable(weights) else weights
+                weights = _evaluated(weights)
                 return result, weights.reshape(*lead, *weights.shape[1:])
-
-        if takes_f:
-
-            @functools.wraps(body)
-            def checked(updates, f, *args, return_weights=False, **options):
-                f = as_count(f, "f", caller)
-
-                def on(x, broken):
-                    return body(x, max(f - broken, 0), *args, **options)
-
-                return answer(updates, f, on, return_weights)
-
-        else:
-
-            @functools.wraps(body)
-            def checked(updates, *args, return_weights=False, **options):
-                return answer(updates, 0, lambda x, _: body(x, *args, **options), return_weights)
 
         checked.__signature__ = _with_return_weights(inspect.signature(body))
         return checked
@@ -86,7 +76,7 @@ def all_finite(x):
     return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
 
 
-def _without_broken_rows(body, x, spare, caller, rows):
+def _without_broken_rows(answer, x, spare, caller, rows):
     """Each trial by itself, without the k rows that hold NaN or infinity and with f - k.
 
     Of a pre-aggregation, the places of the broken rows hold NaN, so that the rule that follows
@@ -99,7 +89,7 @@ def _without_broken_rows(body, x, spare, caller, rows):
             f"{caller} tolerates {spare} faulty of n = {n} clients; "
             f"got {most} rows with NaN or infinity"
         )
-    parts = [body(trial[ok][None], int(n - ok.sum())) for trial, ok in zip(x, fine, strict=True)]
+    parts = [answer(trial[ok][None], int(n - ok.sum())) for trial, ok in zip(x, fine, strict=True)]
     first, _ = parts[0]
     if first.ndim == 2:
 

@@ -7,7 +7,7 @@ squared; and where it is too large for a choice between two clients, so are thei
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,16 +31,18 @@ class Distances:
     error : (trials,) bound on the relative error of the entries
     gram : (trials, n, n) products of the rows with each other; NaN in trials where some squares
         left the range of a float
+    exact : dict of the pairs that were subtracted to settle a choice
     """
 
     rows: np.ndarray
     table: np.ndarray
     error: np.ndarray
     gram: np.ndarray
+    exact: dict = field(default_factory=dict)
 
     def __getitem__(self, some):
         """The same for some of the trials."""
-        return Distances(*(getattr(self, name)[some] for name in self.__dataclass_fields__))
+        return Distances(self.rows[some], self.table[some], self.error[some], self.gram[some])
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -226,7 +228,7 @@ def lowest(distances, k, m, alive=None):
             among = np.flatnonzero(alive[t])
             sure = most[t] < np.sort(least[t, among])[m]
             contested = np.flatnonzero(chosen[t] & ~sure)
-            settled = _settled(distances.rows[t], units.get(t, 1.0), contested, among, k)
+            settled = _settled(distances, t, units.get(t, 1.0), contested, among, k)
             chosen[t, settled[m - chosen[t].sum() :]] = False
     return chosen
 
@@ -241,15 +243,20 @@ def _sums_in_reach(rows, k, m):
     return nearest_sums(squares, k), unit
 
 
-def _settled(rows, unit, contested, among, k):
-    """The contested clients of a trial, best first: by exact sums, then in lexicographic order."""
+def _settled(distances, t, unit, contested, among, k):
+    """The contested clients of trial t, best first: by exact sums, then in lexicographic order."""
+    rows, known = distances.rows[t], distances.exact
     order = _lexicographic(rows, contested)
     if (rows[contested] == rows[contested[0]]).all():
         return order
-    exact = {}
-    for i in contested:
-        apart = [_subtracted(rows[i], rows[j], unit) for j in among]
-        exact[i] = np.sort(apart)[: k + 1].sum()
+
+    def apart(i, j):
+        pair = t, unit, min(i, j), max(i, j)
+        if pair not in known:  # Bulyan asks again in its next round
+            known[pair] = _subtracted(rows[i], rows[j], unit)
+        return known[pair]
+
+    exact = {i: np.sort([apart(i, j) for j in among])[: k + 1].sum() for i in contested}
     return sorted(order, key=exact.get)
 
 

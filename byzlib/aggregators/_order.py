@@ -22,15 +22,16 @@ def mean_of(keep, x):
     `keep` maps a block (trials, n, columns) to its kept values (count, trials, columns).
     """
     answer = np.empty((x.shape[0], x.shape[2]), x.dtype)
-    for block, place in _blocks(x):
-        answer[place] = _mean(keep(block))
+    for trials, columns in _blocks(x.shape, x.itemsize):
+        answer[trials, columns] = _mean(keep(x[trials, :, columns]))
     return answer
 
 
 def share_of(keep, x):
     """How much of all that `keep` keeps each client supplied: (trials, n), summing to 1."""
     share = np.zeros(x.shape[:2])
-    for block, (trials, _) in _blocks(x):
+    for trials, columns in _blocks(x.shape, x.itemsize):
+        block = x[trials, :, columns]
         share[trials] += _held(block, keep(block))
     return share / share.sum(axis=-1, keepdims=True)
 
@@ -65,19 +66,19 @@ def near_median(count):
     return keep
 
 
-def _blocks(x):
-    """Pieces of x of about `BLOCK` bytes with their places: whole trials, or columns of one."""
-    trials, n, d = x.shape
-    if x.nbytes <= BLOCK:
-        yield x, (slice(trials), slice(d))
-        return
+def _blocks(shape, itemsize):
+    """Slices of trials and of columns, about `BLOCK` bytes each: whole trials, or parts of one."""
+    trials, n, d = shape
+    if trials * n * d * itemsize <= BLOCK:
+        return [(slice(None), slice(None))]
     # An odd width: rows a power of two apart would compete for the same places of the cache.
-    width = max(1, BLOCK // (n * x.itemsize)) | 1
+    width = max(1, BLOCK // (n * itemsize)) | 1
     depth = max(1, width // d)
-    for t in range(0, trials, depth):
-        for c in range(0, d, width):
-            place = slice(t, t + depth), slice(c, c + width)
-            yield x[place[0], :, place[1]], place
+    return [
+        (slice(t, t + depth), slice(c, c + width))
+        for t in range(0, trials, depth)
+        for c in range(0, d, width)
+    ]
 
 
 def _mean(kept):
