@@ -158,12 +158,14 @@ def test_the_other_choosing_rules_at_any_size(seed, offset, size):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((11, 3)) + offset
     x *= 10.0 ** rng.uniform(-300, 295, (11, 1)) if size is None else size
+    if seed % 3 == 0:  # exact ties
+        x = np.ldexp(rng.integers(-2, 3, (11, 3)), np.frexp(x[0, 0])[1])
     for rule, slow in (
         (ag.bulyan, reference.bulyan),
         (ag.minimum_diameter_average, reference.minimum_diameter_average),
         (ag.nearest_neighbor_mixing, reference.nearest_neighbor_mixing),
     ):
-        np.testing.assert_allclose(rule(x, 2), slow(x.tolist(), 2), rtol=1e-14, err_msg=str(rule))
+        np.testing.assert_allclose(rule(x, 2), slow(x.tolist(), 2), rtol=1e-11, err_msg=str(rule))
 
 
 def test_scores_of_huge_and_tiny_rows():

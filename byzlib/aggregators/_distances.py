@@ -186,13 +186,15 @@ def directions(away):
 
 
 def squares_in_reach(rows, decisive):
-    """Squared distances of one trial in a unit near the distance decisive(distances); and the unit.
+    """Squared distances of one trial, (n, n), each row's in a unit of its own; and the units (n,).
 
-    Squares that then are infinite or zero are as good as that for a decision at that distance.
+    The unit is a power of two near decisive(distances), one number or one for each row. Squares
+    that then are infinite or zero are as good as that for a decision at that distance.
     """
     apart, exponent = plain_distances(rows)
-    power = np.clip(int(np.frexp(decisive(apart))[1]) + exponent, -1074, 1023)
-    return np.ldexp(apart, exponent - power) ** 2, np.ldexp(1.0, power)
+    at = np.broadcast_to(decisive(apart), len(rows))
+    units = np.ldexp(1.0, np.clip(np.frexp(at)[1] + exponent, -1074, 1023))
+    return np.stack([_subtracted(rows, *of) for of in zip(rows, units, strict=True)]), units
 
 
 def nearest_sums(table, k):
@@ -239,8 +241,8 @@ def _sums_in_reach(rows, k, m):
     def decisive(apart):
         return np.sort(np.sort(apart, axis=1)[:, k])[m - 1]
 
-    squares, unit = squares_in_reach(rows, decisive)
-    return nearest_sums(squares, k), unit
+    squares, units = squares_in_reach(rows, decisive)
+    return nearest_sums(squares, k), units[0]
 
 
 def _settled(distances, t, unit, contested, among, k):

@@ -11,8 +11,8 @@ from byzlib.aggregators._contract import apply_rule, rule
 from byzlib.aggregators._distances import (
     lexicographic_rank,
     lost_squares,
-    plain_distances,
     squared_distances,
+    squares_in_reach,
     weighted_means,
 )
 from byzlib.theory import LEGAL, as_count, as_generator, as_updates
@@ -45,7 +45,8 @@ def nearest_neighbor_mixing(x, f):
     table = squared_distances(x).table
     apart, rank = table - np.eye(n), lexicographic_rank(x)[:, None, :]
     for t in np.flatnonzero(lost_squares(table)):
-        apart[t] = plain_distances(x[t])[0] - np.eye(n)
+        squares, _ = squares_in_reach(x[t], lambda far: np.sort(far, axis=1)[:, n - f - 1])
+        apart[t] = squares - np.eye(n)
     nearest = np.lexsort((np.broadcast_to(rank, apart.shape), apart), axis=-1)[..., : n - f]
     matrix = np.zeros_like(table)
     # Weighted by a power of two first: sums of whole numbers are then exact in any order, and
