@@ -83,6 +83,16 @@ BEYOND = [
     {"rule": RULES, "pre": "none", **TARGETED, **BALANCED},
     {"rule": RULES, "f": 3, "strength": [1.0, 10.0], **FLIP, **NO_SIGNAL},
 ]
+# The same flips in the market of REPRODUCED: does a loudness give the table?
+SKEWED_SCALES = {
+    1: [1.0, 5.0, 8.0, 8.5, 8.8, 8.9, 9.0, 10.0],
+    3: [1.0, 2.0, 2.2, 7 / 3, 2.4, 3.0, 8.5, 8.8, 8.9, 9.0],
+}
+SKEWED_FLIP = [
+    {"rule": "mean", "f": f, "strength": SKEWED_SCALES[f], "alpha": 0.75,
+     "attack": "sign flip", "pre": "none", **HALF_FLAT}
+    for f in SKEWED_SCALES
+]  # fmt: skip
 
 
 def table(cache):
@@ -91,6 +101,7 @@ def table(cache):
         [
             run_grid(planted, REPRODUCED, 20, cache=cache),
             run_grid(planted, BEYOND, 10, cache=cache),
+            run_grid(planted, SKEWED_FLIP, 20, cache=cache),
         ]
     )
     about = (

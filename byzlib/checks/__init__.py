@@ -15,7 +15,7 @@ from byzlib.checks.chapter_05 import groups_or_firms, is_geometric_median, media
 from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
 from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, remember
-from byzlib.checks.chapter_09 import candles_needed, lucky_share
+from byzlib.checks.chapter_09 import candles_needed, last_bar_trial, lucky_share
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
 from byzlib.checks.chapter_11 import capped_weights, heterogeneity, read_candle
 from byzlib.checks.chapter_12 import kept_share, largest_fall
@@ -26,10 +26,11 @@ from byzlib.checks.chapter_16 import least_worst_regret, mask_rows
 __all__ = [
     "NotYet", "exercise", "require",
     "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
-    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
-    "is_geometric_median", "median_of_means", "groups_or_firms", "mix", "clip_by_median",
-    "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius",
-    "remember", "candles_needed", "lucky_share", "next_labels", "upper_shadow", "heterogeneity",
-    "capped_weights", "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio",
-    "resting_share", "run_network", "distances_from_blocks", "mask_rows", "least_worst_regret",
+    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend",
+    "worst_table", "is_geometric_median", "median_of_means", "groups_or_firms", "mix",
+    "clip_by_median", "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend",
+    "ball_radius", "remember", "candles_needed", "lucky_share", "last_bar_trial", "next_labels",
+    "upper_shadow", "heterogeneity", "capped_weights", "read_candle", "kept_share",
+    "largest_fall", "area", "coverage_ratio", "resting_share", "run_network",
+    "distances_from_blocks", "mask_rows", "least_worst_regret",
 ]  # fmt: skip

@@ -1,9 +1,10 @@
-"""Checkers of chapter 09: how many candles a claim needs, how often a short test looks skilled."""
+"""Checkers of chapter 09: candles a claim needs, short tests that look skilled, the last bar."""
 
 import math
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
 
 
@@ -79,6 +80,21 @@ def lucky_share(answer):
         otherwise = otherwise or "look at each window by hand."
         off = f"the share is {right:.3f}, you found {found:.3f}: {otherwise}"
         judge(found, right, mistakes, off)
+
+
+@exercise("Exercise 9.3 c", "the three steps of the experiment; a market is a pair.")
+def last_bar_trial(answer):
+    """`answer(markets, test)` is (low, high, which): the last bar's accuracy minus one class's."""
+    rng = np.random.default_rng(93)
+    for k, m, test, clump in [(20, 60, 20, 1), (12, 80, 30, 8), (6, 60, 20, 2)]:
+        markets = rng.choice(3, (k, m), p=[0.2, 0.5, 0.3]).repeat(clump, axis=1)[:, -m:]
+        found = ask(answer, markets, test, shape=None)
+        future = markets[:, -test:]
+        learned = [np.bincount(row[:-test]).argmax() for row in markets]
+        by_bar = (future == markets[:, -test - 1 : -1]).mean(axis=1)
+        by_class = (future == np.array(learned)[:, None]).mean(axis=1)
+        where = f"{k} markets, test {test}"
+        judge_experiment(found, by_bar, by_class, ("last bar", "commonest"), where)
 
 
 def _lucky(y, window, test, level):

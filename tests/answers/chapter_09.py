@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 
 def needed_by_formula(p, points):
@@ -123,6 +124,21 @@ LUCKY_WRONG = [
     (lambda y, window, test, level: y.sort() or 0.0, "only goes Up|changed"),
 ]
 
+
+def scores(markets, test):
+    future = markets[:, -test:]
+    learned = np.array([np.bincount(row[:-test]).argmax() for row in markets])
+    by_bar = (future == markets[:, -test - 1 : -1]).mean(axis=1)
+    return by_bar, (future == learned[:, None]).mean(axis=1)
+
+
+def scores_that_peek(markets, test):
+    peeked = np.array([np.bincount(row[-test:]).argmax() for row in markets])
+    return scores(markets, test)[0], (markets[:, -test:] == peeked[:, None]).mean(axis=1)
+
+
+LAST_BAR = answers(scores, ("last bar", "commonest"))
+
 RIGHT = [
     (checks.candles_needed, needed_by_formula),
     (checks.candles_needed, needed_by_search),
@@ -131,9 +147,16 @@ RIGHT = [
     (checks.lucky_share, lucky_by_loop),
     (checks.lucky_share, lucky_by_arrays),
     (checks.lucky_share, over(side_by_side, before)),
+    *[(checks.last_bar_trial, answer) for answer in LAST_BAR[0]],
 ]
 
 WRONG = [
     *((checks.candles_needed, *case) for case in NEEDED_WRONG),
     *((checks.lucky_share, *case) for case in LUCKY_WRONG),
+    *[(checks.last_bar_trial, answer, hint) for answer, hint in LAST_BAR[1]],
+    (
+        checks.last_bar_trial,
+        answers(scores_that_peek, ("last bar", "commonest"))[0][0],
+        "is wanted at place",
+    ),
 ]
