@@ -9,8 +9,9 @@ Each writes notebooks/results/ and prints Markdown. What was computed before is
 kept in a cache, so a run that was stopped goes on where it was; --fresh does
 without. FOLDER holds Bybit's five-minute candles as csv or csv.gz files named
 bybit_CATEGORY_SYMBOL_5m_..., with the columns ts_ms, open, high, low, close,
-volume. The figures on candles that are kept already are shown by `table`, too;
-they name each file they came from by its period and its SHA-256.
+volume; files of another exchange, named alike, are compared with Bybit's. The
+figures on candles that are kept already are shown by `table`, too; they name
+each file they came from by its period and its SHA-256.
 """
 
 import argparse
@@ -37,12 +38,14 @@ from byzlib.metrics import Interval
 from notebooks.train_on_candles import (
     CELL,
     TASKS,
+    alike,
     candle_files,
     digest,
     folds,
     models,
     on_candles,
     read_candles,
+    venue_pairs,
     windows,
 )
 
@@ -288,7 +291,42 @@ def candles(folder, cache):
     results.write(found, FOLDER / "candles.csv", about, metrics=KEPT[:3])
     _keep("candle_models", about, _model_lines(files))
     _keep("candle_windows", about, _window_lines(files))
+    _keep_pairs(folder)
     print(candles_text())
+
+
+def _keep_pairs(folder):
+    """How alike one coin is on two exchanges, where the folder holds both."""
+    pairs = list(venue_pairs(folder))
+    if pairs:
+        files = sorted({path for pair in pairs for path in pair})
+        about = (
+            "Recorded candles of the exchanges; not simulated. "
+            "95 % intervals: days drawn anew.\n"
+            "Made by: make candles FOLDER=..., from these files\n"
+        )
+        about += "\n".join(
+            f"{' '.join(_named(path).values())}: sha256 of the csv"
+            f" {digest(path)}"
+            for path in files
+        )
+        _keep("candle_pairs", about, _pair_lines(pairs), "%.4f")
+
+
+def _pair_lines(pairs):
+    """A line a pair of files and measure, with its 95 % interval."""
+    for one, two in pairs:
+        names = _named(one), _named(two)
+        for measure, (value, low, high) in alike(one, two).items():
+            yield {
+                "symbol": names[0]["symbol"],
+                "one": f"{names[0]['source']} {names[0]['period']}",
+                "two": f"{names[1]['source']} {names[1]['period']}",
+                "measure": measure,
+                "value": value,
+                "low": low,
+                "high": high,
+            }
 
 
 def _card(path):
@@ -348,10 +386,10 @@ def _window_lines(files):
             }
 
 
-def _keep(name, about, lines):
+def _keep(name, about, lines, digits="%.2f"):
     head = "".join(f"# {line}\n" for line in about.splitlines())
     table = pd.DataFrame(lines).to_csv(
-        index=False, float_format="%.2f", lineterminator="\n"
+        index=False, float_format=digits, lineterminator="\n"
     )
     (FOLDER / f"{name}.csv").write_text(head + table, encoding="utf-8")
 

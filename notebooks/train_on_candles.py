@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from functools import lru_cache, partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.optimize import minimize
 from byzlib import attacks
 from byzlib.experiments import rule_named
 from byzlib.federated import ByzantineFL, Client, SimpleModel
-from byzlib.market import dataset, standardize, walk_forward
+from byzlib.market import dataset, features, standardize, walk_forward
 from byzlib.metrics import accuracy, balanced_accuracy, majority_share
 
 CELL = (
@@ -30,6 +31,19 @@ WINDOW, TEST = 200, 40
 def candle_files(folder):
     """Bybit's files of five-minute candles in a folder, by name."""
     return sorted(Path(folder).glob("bybit_*_*_5m_*.csv*"))
+
+
+def venue_pairs(folder):
+    """Pairs of files of one coin, of two exchanges, with a week in common."""
+    files = sorted(Path(folder).glob("*_5m_*.csv*"))
+    for one, two in combinations(files, 2):
+        exchanges, coins = zip(
+            *(path.name.split("_")[:3:2] for path in (one, two)), strict=True
+        )
+        if exchanges[0] != exchanges[1] and coins[0] == coins[1]:
+            index = read_candles(one).index, read_candles(two).index
+            if len(index[0].intersection(index[1])) > 7 * 288:
+                yield one, two
 
 
 def digest(path):
@@ -232,6 +246,47 @@ def windows(path):
         scores = np.mean([labels == 1]), np.mean(learned == future)
         found.append((*scores, np.mean(future == named)))
     return [tuple(100 * np.array(row)) for row in found]
+
+
+# --- one coin on two venues --------------------------------------------------
+
+
+def alike(path, other):
+    """How alike two tapes of one coin are on their common clock.
+
+    Returns
+    -------
+    dict of measure -> (value, low, high)
+        Correlation of returns, and the share of equal labels in per cent, with
+        the ends of 95 % intervals: the common days drawn anew, 2,000 times.
+    """
+    tapes = [read_candles(p) for p in (path, other)]
+    moves = [tape["close"].pct_change().iloc[1:] for tape in tapes]
+    r, s = (m.to_numpy() for m in moves[0].align(moves[1], join="inner"))
+    days = moves[0].index.intersection(moves[1].index).normalize()
+    marks = [features.labels(tape) for tape in tapes]
+    one, two = marks[0].align(marks[1], join="inner")
+    sums = pd.DataFrame(
+        {"m": 1.0, "r": r, "s": s, "rr": r * r, "ss": s * s, "rs": r * s},
+        index=days,
+    )
+    same = pd.Series((one == two).to_numpy(float), one.index.normalize())
+    same = same.groupby(level=0).agg(["sum", "count"])
+    by_day = sums.groupby(level=0).sum().join(same).fillna(0).to_numpy()
+    rng, k = np.random.default_rng(11), len(by_day)
+    drawn = rng.multinomial(k, np.ones(k) / k, size=2000)
+    m, r, s, rr, ss, rs, hits, count = (
+        np.vstack([np.ones(k), drawn]) @ by_day
+    ).T
+    spread = np.sqrt((rr - r * r / m) * (ss - s * s / m))
+    values = {
+        "correlation of returns": (rs - r * s / m) / spread,
+        "equal labels, %": 100 * hits / count,
+    }
+    return {
+        name: (v[0], *np.quantile(v[1:], [0.025, 0.975]))
+        for name, v in values.items()
+    }
 
 
 def read_candles(path):

@@ -10,7 +10,7 @@ import pytest
 
 from byzlib.experiments import Refused, compare, markdown, planted, run_grid, summarize, wide
 from byzlib.experiments.results import configuration_columns, read, write
-from byzlib.market import load_sample
+from byzlib.market import features, load_sample
 from byzlib.metrics import holm, paired_difference, t_interval
 from notebooks import make_results, train_on_candles
 
@@ -184,7 +184,9 @@ KEPT = {
 
 def test_kept_files_are_small_and_say_what_they_are():
     files = list(make_results.FOLDER.glob("*.csv"))
-    assert {path.stem for path in files} == {*KEPT, "candle_models", "candle_windows"}
+    assert {path.stem for path in files} == {
+        *KEPT, "candle_models", "candle_windows", "candle_pairs"
+    }  # fmt: skip
     assert sum(path.stat().st_size for path in files) < 1_000_000
     for name, results in KEPT.items():
         about = results.attrs["about"]
@@ -242,6 +244,37 @@ def test_a_file_of_candles_is_read_as_the_loader_reads(tmp_path):
     with gzip.open(f"{path}.gz", "wb") as packed:
         packed.write(path.read_bytes())
     assert train_on_candles.digest(path) == train_on_candles.digest(path.with_suffix(".csv.gz"))
+
+
+def test_tapes_of_one_coin_are_paired_by_exchange_and_compared_on_one_clock(tmp_path):
+    """Against correlation and labels of the common bars, computed plainly."""
+    sample = load_sample("BTCUSDT").iloc[: 20 * 288]
+    noise = np.exp(1e-4 * np.random.default_rng(5).standard_normal(len(sample)))
+    tapes = {
+        "bybit_linear_BTCUSDT": sample.iloc[:-288],
+        "binance_spot_BTCUSDT": sample.iloc[288:].mul(noise[288:], axis=0),
+        "bybit_spot_BTCUSDT": sample,
+        "binance_spot_ETHUSDT": sample,
+        "binance_usdm_BTCUSDT": sample.iloc[: 2 * 288],
+    }
+    for name, tape in tapes.items():
+        opened = tape.index.as_unit("ms").asi8
+        tape.set_axis(opened).to_csv(tmp_path / f"{name}_5m_x.csv", index_label="ts_ms")
+    pairs = list(train_on_candles.venue_pairs(tmp_path))
+    assert [[path.name[:-9] for path in pair] for pair in pairs] == [
+        ["binance_spot_BTCUSDT", "bybit_linear_BTCUSDT"],
+        ["binance_spot_BTCUSDT", "bybit_spot_BTCUSDT"],
+    ]
+    one, two = (train_on_candles.read_candles(path) for path in pairs[0])
+    found = train_on_candles.alike(*pairs[0])
+    common, marks = (
+        pd.concat([of(tape) for tape in (one, two)], axis=1, sort=True).dropna()
+        for of in (lambda tape: tape["close"].pct_change(), features.labels)
+    )
+    right = common.corr().iloc[0, 1], 100 * (marks.iloc[:, 0] == marks.iloc[:, 1]).mean()
+    for (value, low, high), wanted in zip(found.values(), right, strict=True):
+        assert np.isclose(value, wanted) and low < value < high
+    assert 0.9 < right[0] < 0.999
 
 
 def test_models_on_candles_see_what_there_is_to_see():
