@@ -20,8 +20,8 @@ from byzlib.checks.chapter_10 import next_labels, upper_shadow
 from byzlib.checks.chapter_11 import capped_weights, heterogeneity, read_candle
 from byzlib.checks.chapter_12 import kept_share, largest_fall
 from byzlib.checks.chapter_13 import area, coverage_ratio, resting_share
-from byzlib.checks.chapter_14 import distances_from_blocks, run_network
-from byzlib.checks.chapter_16 import least_worst_regret, mask_rows
+from byzlib.checks.chapter_14 import distances_from_blocks, run_network, steeper
+from byzlib.checks.chapter_16 import held_out, least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet", "exercise", "require",
@@ -32,5 +32,5 @@ __all__ = [
     "ball_radius", "remember", "candles_needed", "lucky_share", "last_bar_trial", "next_labels",
     "upper_shadow", "heterogeneity", "capped_weights", "read_candle", "kept_share",
     "largest_fall", "area", "coverage_ratio", "resting_share", "run_network",
-    "distances_from_blocks", "mask_rows", "least_worst_regret",
+    "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret", "held_out",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import NotYet, array, ask, calls_of, exercise, judge, require, steps_of
 
 FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
@@ -140,3 +141,17 @@ def _memory(answer, blocks):
 
 def _apart(rows):
     return ((rows[:, None] - rows) ** 2).sum(axis=-1)
+
+
+@exercise("Exercise 14.3 c", "the section on slopes: the logarithm of a ratio over that of sizes.")
+def steeper(answer):
+    """`answer(cost, n, seeds)` is (low end, high end, word): the slope of a cost, minus one."""
+    for power, n, seeds in [(1.3, 8, [*range(10)]), (0.8, 50, [*range(7)]), (1, 20, [*range(6)])]:
+
+        def cost(n, seed, power=power):
+            luck = np.random.default_rng([seed, n]).normal(0, 0.05)
+            return 3 * n**power * 2**luck
+
+        twice, once = (np.log2([cost(size, seed) for seed in seeds]) for size in (2 * n, n))
+        found = ask(answer, cost, n, seeds, shape=None)
+        judge_experiment(found, twice - 1, once, ("steeper", "flatter"), f"from n = {n}")

@@ -1,10 +1,11 @@
-"""Checkers of chapter 16: masks that cancel in the sum, the choice by worst regret."""
+"""Checkers of chapter 16: masks that cancel, the choice by worst regret, a held-out test of it."""
 
 import itertools
 import operator
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import NotYet, ask, exercise, judge, require, shape_of
 
 WHOLE = 2**32
@@ -163,3 +164,25 @@ def choices(table):
         "the same case: columns, not rows.": own.max(axis=1).argmin(),
         "you take the smallest regret of each row; take the worst.": regret.min(axis=1).argmax(),
     }
+
+
+@exercise("Exercise 16.3 c", "the section that tests the guide on runs it has not seen.")
+def held_out(answer):
+    """`answer(scores, rival)` is (low end, high end, word): a guide's gain on unseen seeds."""
+    words = "guide", "rival"
+    for seed, shape, gain in [(0, (10, 4, 3), 6), (1, (8, 5, 2), 0), (2, (6, 3, 4), -8)]:
+        rng = np.random.default_rng(seed)
+        scores = 70 + 5 * rng.normal(size=shape[1:]) + 3 * rng.normal(size=shape)
+        scores[:, 0] -= gain
+        found = ask(answer, scores, 0, shape=None)
+        judge_experiment(found, *held_out_scores(scores, 0), words, f"with {shape[0]} seeds")
+
+
+def held_out_scores(scores, rival):
+    """Worst scores, a seed each, of the choice made without it and of the rival: (seeds, ...)."""
+    chosen = []
+    for seed, unseen in enumerate(scores):
+        known = np.delete(scores, seed, axis=0).mean(axis=0)
+        place, _ = choices(known)
+        chosen.append(unseen[place].min())
+    return np.array(chosen), scores[:, rival].min(axis=1)

@@ -1,8 +1,11 @@
 """Answers to the exercises of chapter 14: right ones, and wrong ones with their hint."""
 
+import math
+
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 
 def network_by_minimum(x, pairs):
@@ -96,7 +99,23 @@ def distances_of_all(blocks):
     return [[((a - b) ** 2).sum() for b in rows] for a in rows]
 
 
+def doubled(cost, n, seeds):
+    """Logarithm of the cost of twice as much, less one, and of the cost, seed by seed."""
+    return [
+        [math.log2(cost(2 * n, seed)) - 1 for seed in seeds],
+        [math.log2(cost(n, seed)) for seed in seeds],
+    ]
+
+
+def no_logarithm(cost, n, seeds):
+    return [cost(2 * n, seed) / cost(n, seed) for seed in seeds], [1] * len(seeds)
+
+
+STEEPER = answers(doubled, ("steeper", "flatter"))
+
+
 RIGHT = [
+    *[(checks.steeper, answer) for answer in STEEPER[0]],
     (checks.run_network, network_by_minimum),
     (checks.run_network, network_by_where),
     (checks.run_network, network_by_reading),
@@ -190,6 +209,8 @@ def in_single(blocks):
 
 
 WRONG = [
+    *[(checks.steeper, answer, hint) for answer, hint in STEEPER[1]],
+    (checks.steeper, answers(no_logarithm, ("steeper", "flatter"))[0][0], "is wanted at place"),
     (checks.run_network, network_by_loop, r"no loop over the columns: 6 .*, 60 "),
     (checks.run_network, network_by_comprehension, "no loop over the columns"),
     (checks.run_network, network_by_sort, "no sort: you called sort"),

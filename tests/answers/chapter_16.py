@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 WHOLE = 2**32
 
@@ -65,7 +66,25 @@ def mask_with(draw):
     return run
 
 
+def unseen(scores, rival):
+    """Worst scores of the choice on the other seeds, and of the rival."""
+    chosen = []
+    for seed in range(len(scores)):
+        others = np.mean([s for i, s in enumerate(scores) if i != seed], axis=0)
+        chosen.append(scores[seed, regret(others).max(axis=1).argmin()].min())
+    return chosen, scores[:, rival].min(axis=1)
+
+
+def seen(scores, rival):
+    place = regret(scores.mean(axis=0)).max(axis=1).argmin()
+    return scores[:, place].min(axis=1), scores[:, rival].min(axis=1)
+
+
+HELD_OUT = answers(unseen, ("guide", "rival"))
+
+
 RIGHT = [
+    *[(checks.held_out, answer) for answer in HELD_OUT[0]],
     (checks.mask_rows, mask_by_signs),
     (checks.mask_rows, mask_with(lambda rng, d: rng.choice(WHOLE, d))),
     (checks.mask_rows, mask_with(lambda rng, d: np.frombuffer(rng.bytes(4 * d), np.uint32))),
@@ -162,6 +181,8 @@ def one_for_all(rows, rng):
 
 
 WRONG = [
+    *[(checks.held_out, answer, hint) for answer, hint in HELD_OUT[1]],
+    (checks.held_out, answers(seen, ("guide", "rival"))[0][0], "is wanted at place"),
     *(
         (checks.mask_rows, masked(full, pairs), r"rows \(., .\) share no secret.*draws a secret")
         for pairs in (a_chain, a_ring, a_star)
