@@ -4,6 +4,7 @@ A check takes the path of a notebook and what nbformat read there.
 """
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import byzlib
+from notebooks import execute
 from notebooks.execute import canonical, number, text_of
 
 
@@ -220,6 +222,29 @@ def links(path, notebook):
         yield f"links to {solved}, which holds the solutions; link to exercises/student/"
 
 
+BIBLIOGRAPHY = Path(execute.__file__).parent / "references.bib"
+
+
+def plain(title):
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"[{}\\'\"]", "", title.lower())).strip()
+
+
+@functools.cache
+def linked_titles():
+    """Titles of the bibliography that have an address there."""
+    entries = BIBLIOGRAPHY.read_text(encoding="utf-8").split("\n@")
+    titles = [re.search(r"title = \{(.*)\}", e)[1] for e in entries if re.search("doi|url", e)]
+    return [plain(title) for title in titles]
+
+
+def references(path, notebook):
+    """Works of the bibliography that are described without a link to them."""
+    described = prose(notebook).partition("## References\n")[2]
+    for title in re.findall(r"(?<![\[*])\*([^*\n]+)\*(?![\]*])", described):
+        if any(f"{known} ".startswith(f"{plain(title)} ") for known in linked_titles()):
+            yield f"describes {title} without a link to it"
+
+
 # --- names of the library -------------------------------------------------------------------
 
 
@@ -302,6 +327,7 @@ CHECKS = [
     asserts,
     plain_markdown,
     links,
+    references,
     names,
     marked_solutions,
 ]

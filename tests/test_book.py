@@ -175,6 +175,10 @@ SPOILED = {
     "links ": (replaced("04_other", "05_other"), "not there"),
     "links  ": (replaced("#a-heading", "#another"), "no such heading"),
     "links   ": (replaced("04_other.ipynb#a-heading", "exercises/03_pick.ipynb"), "holds the sol"),
+    "references": (
+        replaced("None.\n\n**Next", "*Machine Learning with Adversaries*, 2017.\n\n**Next"),
+        "describes Machine Learning with Adversaries without a link",
+    ),
     "names": (replaced("aggregators.krum", "aggregators.kram"), "byzlib.aggregators.kram"),
     "names ": (replaced("`aggregators.median`", "`aggregators.medium`"), "aggregators.medium"),
     "names   ": (replaced("theory.breakdown", "theory.breakdow"), "byzlib.theory.breakdow"),
