@@ -14,7 +14,7 @@ from byzlib.checks.chapter_04 import bend, count_from_share, worst_table
 from byzlib.checks.chapter_05 import groups_or_firms, is_geometric_median, median_of_means
 from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
 from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
-from byzlib.checks.chapter_08 import ball_radius, descend, remember
+from byzlib.checks.chapter_08 import ball_radius, descend, memory_trial, remember
 from byzlib.checks.chapter_09 import candles_needed, last_bar_trial, lucky_share
 from byzlib.checks.chapter_10 import next_labels, upper_shadow
 from byzlib.checks.chapter_11 import capped_weights, heterogeneity, read_candle
@@ -29,8 +29,9 @@ __all__ = [
     "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend",
     "worst_table", "is_geometric_median", "median_of_means", "groups_or_firms", "mix",
     "clip_by_median", "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend",
-    "ball_radius", "remember", "candles_needed", "lucky_share", "last_bar_trial", "next_labels",
-    "upper_shadow", "heterogeneity", "capped_weights", "read_candle", "kept_share",
-    "largest_fall", "area", "coverage_ratio", "resting_share", "run_network",
-    "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret", "held_out",
+    "ball_radius", "remember", "memory_trial", "candles_needed", "lucky_share",
+    "last_bar_trial", "next_labels", "upper_shadow", "heterogeneity", "capped_weights",
+    "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio", "resting_share",
+    "run_network", "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret",
+    "held_out",
 ]  # fmt: skip

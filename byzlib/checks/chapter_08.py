@@ -1,8 +1,9 @@
-"""Checkers of chapter 08: the training loop, the radius of the ball, momentum at a client."""
+"""Checkers of chapter 08: the loop, the radius of the ball, momentum and what it helps against."""
 
 import numpy as np
 
 from byzlib.aggregators import mean, median
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
 
 ONE_OBJECT = "all rows are the last one: did you change one array in place? Keep copies."
@@ -110,6 +111,33 @@ def remember(answer):
                 np.cumsum(slopes, axis=0) / np.arange(1, rounds + 1)[:, None],
         }  # fmt: skip
         judge(found, right, mistakes)
+
+
+@exercise(
+    "Exercise 8.3 d", "equations (8.1) and (8.8); the liars shout 10, the same in every round."
+)
+def memory_trial(answer):
+    """`answer(centres, noise, beta)` is (low, high, who): distance without memory minus with it."""
+    rng = np.random.default_rng(83)
+    for k, rounds, beta, spread, sigma in [
+        (12, 60, 0.9, 0.0, 1.0), (10, 60, 0.8, 1.0, 0.0), (8, 6, 0.9, 0.2, 0.2),
+    ]:  # fmt: skip
+        centres = spread * rng.standard_normal((k, 5, 4))
+        noise = sigma * rng.standard_normal((rounds, k, 5, 4))
+        found = ask(answer, centres, noise, beta, shape=None)
+        one, other = (_distance(centres, noise, kept) for kept in (0.0, beta))
+        where = f"{k} seeds, {rounds} rounds, beta = {beta}"
+        judge_experiment(found, one, other, ("memory", "none"), where)
+
+
+def _distance(centres, noise, beta):
+    """How far the last models are from the average of the centres, (seeds,)."""
+    theta, kept = np.ones((len(centres), centres.shape[-1])), 0.0
+    shout = np.full((len(centres), 2, centres.shape[-1]), 10.0)
+    for drawn in noise:
+        kept = beta * kept + (1 - beta) * (theta[:, None] - centres + drawn)
+        theta = theta - 0.2 * median(np.concatenate([kept, shout], axis=1))
+    return np.linalg.norm(theta - centres.mean(axis=1), axis=-1)
 
 
 def _averages(slopes, keep, new, memory=0.0):

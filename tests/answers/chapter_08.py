@@ -4,7 +4,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from byzlib import checks
+from byzlib.aggregators import mean as average
+from byzlib.aggregators import median
 from byzlib.theory import radius_strongly_convex
+from tests.answers.experiment import answers
 
 
 def path_by_loop(rule, answers, theta, rate, rounds):
@@ -127,6 +130,26 @@ def last_two(slopes, beta):
     return beta * before + (1 - beta) * slopes
 
 
+def memory_distances(centres, noise, beta, rule=median):
+    found = []
+    for kept in (0.0, beta):
+        ends = []
+        for own, drawn in zip(centres, noise.swapaxes(0, 1), strict=True):
+            theta, sent = np.ones(own.shape[1]), np.zeros(own.shape)
+            for now in drawn:
+                sent = kept * sent + (1 - kept) * (theta - own + now)
+                theta = theta - 0.2 * rule(np.vstack([sent, np.full((2, own.shape[1]), 10)]))
+            ends.append(np.linalg.norm(theta - own.mean(axis=0)))
+        found.append(ends)
+    return found
+
+
+def under_the_mean(centres, noise, beta):
+    return memory_distances(centres, noise, beta, average)
+
+
+MEMORY = answers(memory_distances, ("memory", "none"))
+
 RIGHT = [
     (checks.descend, path_by_loop),
     (checks.descend, path_by_recursion),
@@ -136,6 +159,7 @@ RIGHT = [
     (checks.remember, averages(lambda b: b, lambda b: 1 - b)),
     (checks.remember, remember_by_filter),
     (checks.remember, remember_by_sum),
+    *[(checks.memory_trial, answer) for answer in MEMORY[0]],
 ]
 
 WRONG = [
@@ -204,5 +228,11 @@ WRONG = [
         checks.remember,
         lambda s, beta: np.cumsum(s, axis=0) / np.arange(1, len(s) + 1)[:, None],
         "never forgets",
+    ),
+    *[(checks.memory_trial, answer, hint) for answer, hint in MEMORY[1]],
+    (
+        checks.memory_trial,
+        answers(under_the_mean, ("memory", "none"))[0][0],
+        "is wanted at place",
     ),
 ]
