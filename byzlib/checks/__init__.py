@@ -16,22 +16,22 @@ from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
 from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
 from byzlib.checks.chapter_08 import ball_radius, descend, memory_trial, remember
 from byzlib.checks.chapter_09 import candles_needed, last_bar_trial, lucky_share
-from byzlib.checks.chapter_10 import next_labels, upper_shadow
-from byzlib.checks.chapter_11 import capped_weights, heterogeneity, read_candle
-from byzlib.checks.chapter_12 import kept_share, largest_fall
-from byzlib.checks.chapter_13 import area, coverage_ratio, resting_share
+from byzlib.checks.chapter_10 import next_labels, purge_trial, upper_shadow
+from byzlib.checks.chapter_11 import capped_weights, clean_trial, heterogeneity, read_candle
+from byzlib.checks.chapter_12 import fee_trial, kept_share, largest_fall
+from byzlib.checks.chapter_13 import alarm_trial, area, coverage_ratio, leans_on, resting_share
 from byzlib.checks.chapter_14 import distances_from_blocks, run_network, steeper
 from byzlib.checks.chapter_16 import held_out, least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet", "exercise", "require",
     "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
-    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend",
-    "worst_table", "is_geometric_median", "median_of_means", "groups_or_firms", "mix",
-    "clip_by_median", "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend",
-    "ball_radius", "remember", "memory_trial", "candles_needed", "lucky_share",
-    "last_bar_trial", "next_labels", "upper_shadow", "heterogeneity", "capped_weights",
-    "read_candle", "kept_share", "largest_fall", "area", "coverage_ratio", "resting_share",
-    "run_network", "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret",
-    "held_out",
+    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
+    "is_geometric_median", "median_of_means", "groups_or_firms", "mix", "clip_by_median",
+    "clique_trial", "unseen_shift", "min_sum_row", "door_trial", "descend", "ball_radius",
+    "remember", "memory_trial", "candles_needed", "lucky_share", "last_bar_trial", "next_labels",
+    "upper_shadow", "purge_trial", "heterogeneity", "capped_weights", "read_candle", "clean_trial",
+    "kept_share", "largest_fall", "fee_trial", "area", "coverage_ratio", "resting_share",
+    "alarm_trial", "leans_on", "run_network", "distances_from_blocks", "steeper", "mask_rows",
+    "least_worst_regret", "held_out",
 ]  # fmt: skip

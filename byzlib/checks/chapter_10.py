@@ -1,7 +1,8 @@
-"""Checkers of chapter 10: labels and shadows of candles."""
+"""Checkers of chapter 10: labels and shadows of candles, what a purge is for."""
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
 
 
@@ -81,3 +82,22 @@ def upper_shadow(answer):
         }  # fmt: skip
         got = ask(answer, o, h, low, c, shape=o.shape, wanted="One number a candle, please.")
         judge(got, right, mistakes)
+
+
+@exercise(
+    "Exercise 10.3 c", "the section Split by time: which training rows share bars with the test."
+)
+def purge_trial(answer):
+    """`answer(closes, horizon, start)` is (low, high, verdict): right unpurged minus purged."""
+    rng = np.random.default_rng(103)
+    for markets, horizon, start in [(200, 12, 60), (200, 1, 50), (5, 30, 100)]:
+        steps = 0.001 * rng.standard_normal((markets, start + 2 * horizon + 3))
+        closes = 100 * np.exp(np.cumsum(steps, axis=1))
+        found = ask(answer, closes, horizon, start, shape=None)
+        up = closes[:, horizon:] > closes[:, :-horizon]
+        test = up[:, start : start + horizon]
+        loose, purged = (
+            (test == up[:, last, None]).mean(axis=1) for last in (start - 1, start - horizon)
+        )
+        where = f"for {markets} markets, horizon = {horizon}, start = {start}"
+        judge_experiment(found, loose, purged, ("leak", "purge wins"), where)

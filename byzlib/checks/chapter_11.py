@@ -1,7 +1,9 @@
-"""Checkers of chapter 11: how far clients stand apart, capped claims, a candle in an update."""
+"""Checkers of chapter 11: clients apart, capped claims, a candle in an update, clean liars."""
 
 import numpy as np
 
+from byzlib.aggregators import krum, median
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
 from byzlib.federated import SimpleModel
 
@@ -107,3 +109,22 @@ def _told(model, candle, rng, down):
         biases = slopes[first_bias : first_bias + model.n_hidden]
         if np.abs(biases).max() > 0.01 and (not down or biases.max() <= 0):
             return theta
+
+
+@exercise("Exercise 11.3 d", "the section Too clean, equation (11.2).")
+def clean_trial(answer):
+    """`answer(honest, noise, q, bias)` is (low, high, who): Krum's error minus the median's."""
+    rng = np.random.default_rng(113)
+    for trials, q, bias in [(30, 0.5, 15.0), (30, 0.0, 0.0), (6, 1.0, 0.0)]:
+        honest = 2 + rng.standard_normal((trials, 8, 400))
+        noise = rng.standard_normal((trials, 2, 400))
+        found = ask(answer, honest, noise, q, bias, shape=None)
+        centre = honest.mean(axis=1)
+        clean = centre[:, None] + q * noise
+        clean[:, :, 0] += bias
+        rows = np.concatenate([honest, clean], axis=1)
+        one, other = (
+            np.linalg.norm(answered - centre, axis=1) for answered in (krum(rows, 3), median(rows))
+        )
+        where = f"for {trials} rounds, q = {q}, bias = {bias}"
+        judge_experiment(found, one, other, ("Krum", "median"), where)

@@ -1,9 +1,10 @@
-"""Checkers of chapter 12: what a trimmed mean keeps of a minority, the fall of an account."""
+"""Checkers of chapter 12: what trimming keeps of a minority, the fall of an account, a fee."""
 
 import numpy as np
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge
-from byzlib.metrics import max_drawdown
+from byzlib.metrics import max_drawdown, profit_and_loss
 
 
 @exercise("Exercise 12.3 a", "the section What one desk alone knows, equation (12.1).")
@@ -68,3 +69,22 @@ def largest_fall(answer):
             f"the account falls from {high[low]:.4g} to {account[low]:.4g}, by {right:.4g}; yours "
         )
         judge(found, right, mistakes, f"{off}{found:.4g}.")
+
+
+@exercise("Exercise 12.3 c", "the section What a lie costs in money, and profit_and_loss.")
+def fee_trial(answer):
+    """`answer(returns, calls, fee)` is (low, high, who): profit of the lazy desk minus the busy."""
+    rng = np.random.default_rng(123)
+    for markets, fee, turn in [(20, 0.0005, 0.0), (20, 0.0, -0.5), (5, 0.0001, 0.0)]:
+        calls = rng.choice(3, (markets, 100), p=[0.3, 0.4, 0.3])
+        calls[0, :3] = 1  # nobody has a side yet
+        busy = calls - 1.0
+        lazy = busy.copy()
+        for t in range(1, 100):
+            lazy[:, t] = np.where(busy[:, t] == 0, lazy[:, t - 1], busy[:, t])
+        idle = lazy * (busy == 0)
+        returns = 0.001 * (rng.standard_normal((markets, 100)) + turn * idle)
+        found = ask(answer, returns, calls, fee, shape=None)
+        one, other = (profit_and_loss(returns, stand, fee).sum(axis=1) for stand in (lazy, busy))
+        where = f"for {markets} markets with a fee of {fee}"
+        judge_experiment(found, one, other, ("lazy", "busy"), where)

@@ -1,9 +1,13 @@
 """Checkers of chapter 13: Kupiec's ratio, where lies bring the mean to rest, the area of a ROC."""
 
+from functools import partial
+
 import numpy as np
 from scipy.special import xlogy
 
+from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
+from byzlib.risk import cusum, detection_delay
 
 
 @exercise("Exercise 13.3 a", "equation (13.2) and the cell below it.")
@@ -83,3 +87,68 @@ def area(answer):
                 np.mean(attacked[:both] > clean[:both]),
         }  # fmt: skip
         judge(ask(answer, attacked, clean), right, mistakes)
+
+
+@exercise("Exercise 13.3 d", "equation (13.7), and how both alarms were given the same peace.")
+def alarm_trial(answer):
+    """`answer(calm, told, drift, window)` is (low, high, which): wait of average minus cusum."""
+    rng = np.random.default_rng(133)
+    for runs, shift, window in [(40, 0.7, 1), (40, 3.0, 1), (6, 0.5, 8)]:
+        calm = rng.standard_normal((100, 30))
+        told = shift + rng.standard_normal((runs, 30))
+        found = ask(answer, calm, told, 0.4, window, shape=None)
+        waits = []
+        for watch in (partial(_moving_average, window=window), partial(cusum, drift=0.4)):
+            border = np.quantile(watch(calm).max(axis=1), 0.95)
+            waits.append(np.minimum(detection_delay(watch(told), border), 30))
+        where = f"for {runs} runs, a shift of {shift} and a window of {window}"
+        judge_experiment(found, *waits, ("adding up", "average"), where)
+
+
+def _moving_average(scores, window):
+    """Mean of the last `window` scores; minus infinity before there are as many."""
+    frames = np.lib.stride_tricks.sliding_window_view(scores, window, axis=1)
+    early = np.full((len(scores), window - 1), -np.inf)
+    return np.concatenate([early, frames.mean(axis=2)], axis=1)
+
+
+@exercise("Exercise 13.3 e", "the section Scenarios are not votes.")
+def leans_on(answer):
+    """`answer(book, shocks, desks, low, high)` is (desk, worst loss, worst loss without it)."""
+    hour, crash, absurd, mild = [-0.1, -0.2], [-0.3, -0.4], [-1.2, 0.0], [0.1, -0.05]
+    for book, shocks, desks in [
+        ([1.0, 1.0], [hour, mild, crash, mild], [0, 1, 1, 2]),
+        ([1.0, 1.0], [hour, absurd, mild, crash], [0, 0, 1, 2]),
+        ([1.0, 1.0], [crash, mild, crash, hour], [0, 1, 2, 2]),
+        ([-1.0, 2.0], [mild, hour, crash, [0.8, 0.2]], [0, 1, 1, 2]),
+        ([1.0, 0.0], [[0.1, 0.2], [0.3, 0.1]], [0, 1]),
+    ]:
+        book, shocks, desks = np.array(book), np.array(shocks), np.array(desks)
+        wanted = "A desk and two losses, please."
+        found = ask(answer, book, shocks, desks, -1, 10, shape=(3,), wanted=wanted)
+        desk, loss, rest = right = _leans(-shocks @ book, desks, (shocks >= -1).all(axis=1))
+        everything = np.ones(len(desks), bool)
+        fair = (shocks >= -1).all(axis=1)
+        each = np.array([(-shocks @ book)[fair & (desks == k)].max() for k in np.unique(desks)])
+        mistakes = {
+            "a scenario with a price below 0, a shock under `low`, is refused.":
+                _leans(-shocks @ book, desks, everything),
+            "desks are counted from 0.": [desk + 1, loss, rest],
+            "a loss is positive when money is lost: minus the shocks times the book.":
+                ([desk, -loss, -rest], _leans(shocks @ book, desks, fair)),
+            "the third number is the worst loss that is left without the desk, not the difference.":
+                [desk, loss, loss - rest],
+            "a scenario that two desks sent is still there without one of them.":
+                [desk, loss, max(x for x in -shocks[fair] @ book if x < loss)],
+            "the average of the desks' worst losses is a vote; take the largest.":
+                [desk, each.mean(), np.delete(each, desk).mean()],
+        }  # fmt: skip
+        where = f"for the book {book.tolist()}, {shocks.tolist()} sent by {desks.tolist()}"
+        judge(found, right, mistakes, where=where)
+
+
+def _leans(losses, desks, possible):
+    """The desk with the largest loss, that loss, and the largest without the desk."""
+    losses, desks = losses[possible], desks[possible]
+    desk = desks[losses.argmax()]
+    return [desk, losses.max(), losses[desks != desk].max()]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from byzlib import checks
+from tests.answers.experiment import answers
 
 
 def labels_by_loop(close, threshold):
@@ -85,3 +86,24 @@ WRONG = [
         "both shadows",
     ),
 ]
+
+
+def purged(closes, horizon, start, gap=None, rows=None):
+    """Shares right without a purge and with one, by market."""
+    gap, rows = gap or horizon, rows or horizon
+    shares = []
+    for row in closes:
+        up = [row[t + horizon] > row[t] for t in range(start + horizon)]
+        test = up[start : start + rows]
+        shares.append([np.mean([u == up[last] for u in test]) for last in (start - 1, start - gap)])
+    return np.transpose(shares)
+
+
+def one_more(closes, horizon, start):
+    return purged(closes, horizon, start, gap=horizon + 1)
+
+
+PURGE = answers(purged, ("leak", "purge wins"))
+RIGHT += [(checks.purge_trial, answer) for answer in PURGE[0]]
+WRONG += [(checks.purge_trial, answer, hint) for answer, hint in PURGE[1]]
+WRONG += [(checks.purge_trial, answers(one_more, ("leak", "purge wins"))[0][0], "is wanted at")]

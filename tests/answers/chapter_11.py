@@ -5,6 +5,8 @@ import statistics
 import numpy as np
 
 from byzlib import checks
+from byzlib.aggregators import krum, median
+from tests.answers.experiment import answers
 
 
 def spread_by_loop(rows):
@@ -158,4 +160,27 @@ WRONG = [
     ),
     (checks.read_candle, read_transposed, "columns are hidden units"),
     (checks.read_candle, lambda *told: slopes(*told), "features, please"),
+]
+
+
+def errors(honest, noise, q, bias, around=np.mean):
+    """Distance of Krum and of the median from the honest average, by round."""
+    found = []
+    for own, drawn in zip(honest, noise, strict=True):
+        clean = around(own, axis=0) + q * drawn
+        clean[:, 0] += bias
+        rows = np.vstack([own, clean])
+        found.append([np.linalg.norm(F - own.mean(axis=0)) for F in (krum(rows, 3), median(rows))])
+    return np.transpose(found)
+
+
+def around_the_median(*given):
+    return errors(*given, around=np.median)
+
+
+CLEAN = answers(errors, ("Krum", "median"))
+RIGHT += [(checks.clean_trial, answer) for answer in CLEAN[0]]
+WRONG += [(checks.clean_trial, answer, hint) for answer, hint in CLEAN[1]]
+WRONG += [
+    (checks.clean_trial, answers(around_the_median, ("Krum", "median"))[0][0], "is wanted at")
 ]

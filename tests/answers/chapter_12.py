@@ -4,6 +4,8 @@ import numpy as np
 
 from byzlib import checks
 from byzlib.aggregators import trimmed_mean
+from byzlib.metrics import positions, profit_and_loss
+from tests.answers.experiment import answers
 
 
 def kept_by_rule(n, f, k):
@@ -106,3 +108,24 @@ WRONG = [
     (checks.largest_fall, lambda p: p, "One number"),
     (checks.largest_fall, lambda p: p[10**6], "stopped with IndexError"),
 ]
+
+
+def profits(returns, calls, fee, until=1):
+    """What the lazy and the busy desk earn, by market."""
+    lazy = np.zeros_like(returns)
+    for stand, row in zip(lazy, calls, strict=True):
+        side = 0
+        for t, call in enumerate(row):
+            side = side if call == until else call - 1
+            stand[t] = side
+    return [profit_and_loss(returns, p, fee).sum(axis=1) for p in (lazy, positions(calls))]
+
+
+def without_fees(returns, calls, fee):
+    return profits(returns, calls, 0.0)
+
+
+FEE = answers(profits, ("lazy", "busy"))
+RIGHT += [(checks.fee_trial, answer) for answer in FEE[0]]
+WRONG += [(checks.fee_trial, answer, hint) for answer, hint in FEE[1]]
+WRONG += [(checks.fee_trial, answers(without_fees, ("lazy", "busy"))[0][0], "is wanted at")]
