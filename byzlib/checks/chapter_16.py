@@ -89,7 +89,7 @@ class Changed(np.random.Generator):
     """The generator of seed 7, but for the k-th of the numbers that it gives."""
 
     def __init__(self, k):
-        super().__init__(np.random.PCG64(7))
+        super().__init__(np.random.default_rng(7).bit_generator)
         self.k, self.drawn = k, 0
 
     def __deepcopy__(self, memo):  # whoever hands it on as a copy still sees what was drawn
