@@ -98,10 +98,10 @@ notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03
 exercises: $(READY) ## derive the students' exercises into notebooks/exercises/student/
 	@$(PY) -m notebooks.make_exercises
 
-table: $(READY) ## compute the accuracy table of chapter 09 (FRESH=--fresh: from scratch)
+table: $(READY) ## compute the accuracy table of chapter 11 (FRESH=--fresh: from scratch)
 	@$(PY) -m notebooks.make_results table $(FRESH)
 
-matrix: $(READY) ## compute who breaks whom, for chapters 07, 09 and 16
+matrix: $(READY) ## compute who breaks whom, for chapters 08, 11 and 19
 	@$(PY) -m notebooks.make_results matrix $(FRESH)
 
 candles: $(READY) ## compute the figures on real candles, from FOLDER=/your/files

@@ -131,9 +131,9 @@ def test_a_hint_stands_above_the_traceback_of_an_answer_that_stopped(capsys):
     assert "IndexError" in trace.splitlines()[-1]
 
 
-@pytest.mark.parametrize("table", checks.chapter_16.TELLING)
+@pytest.mark.parametrize("table", checks.chapter_19.TELLING)
 def test_each_mistake_of_regret_takes_another_row(table):
-    right, mistakes = checks.chapter_16.choices(np.array(table, float).T)
+    right, mistakes = checks.chapter_19.choices(np.array(table, float).T)
     assert len({right, *mistakes.values()}) == 1 + len(mistakes) == 7
 
 

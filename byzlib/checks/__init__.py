@@ -13,15 +13,15 @@ from byzlib.checks.chapter_03 import average_best, farther_forward
 from byzlib.checks.chapter_04 import bend, count_from_share, worst_table
 from byzlib.checks.chapter_05 import groups_or_firms, is_geometric_median, median_of_means
 from byzlib.checks.chapter_06 import clip_by_median, clique_trial, mix
-from byzlib.checks.chapter_07 import door_trial, min_sum_row, unseen_shift
-from byzlib.checks.chapter_08 import ball_radius, descend, memory_trial, remember
-from byzlib.checks.chapter_09 import candles_needed, last_bar_trial, lucky_share
-from byzlib.checks.chapter_10 import next_labels, purge_trial, upper_shadow
-from byzlib.checks.chapter_11 import capped_weights, clean_trial, heterogeneity, read_candle
-from byzlib.checks.chapter_12 import fee_trial, kept_share, largest_fall
-from byzlib.checks.chapter_13 import alarm_trial, area, coverage_ratio, leans_on, resting_share
-from byzlib.checks.chapter_14 import distances_from_blocks, run_network, steeper
-from byzlib.checks.chapter_16 import held_out, least_worst_regret, mask_rows
+from byzlib.checks.chapter_08 import door_trial, min_sum_row, unseen_shift
+from byzlib.checks.chapter_10 import ball_radius, descend, memory_trial, remember
+from byzlib.checks.chapter_11 import candles_needed, last_bar_trial, lucky_share
+from byzlib.checks.chapter_12 import next_labels, purge_trial, upper_shadow
+from byzlib.checks.chapter_13 import capped_weights, clean_trial, heterogeneity, read_candle
+from byzlib.checks.chapter_14 import fee_trial, kept_share, largest_fall
+from byzlib.checks.chapter_15 import alarm_trial, area, coverage_ratio, leans_on, resting_share
+from byzlib.checks.chapter_17 import distances_from_blocks, run_network, steeper
+from byzlib.checks.chapter_19 import held_out, least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet", "exercise", "require",

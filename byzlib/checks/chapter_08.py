@@ -1,149 +1,121 @@
-"""Checkers of chapter 08: the loop, the radius of the ball, momentum and what it helps against."""
+"""Checkers of chapter 08: the votes behind a little is enough, the reach of Min-Sum."""
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from byzlib.aggregators import mean, median
+from byzlib.aggregators import median
+from byzlib.attacks import min_max, min_sum
 from byzlib.checks._experiment import judge_experiment
-from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
-
-ONE_OBJECT = "all rows are the last one: did you change one array in place? Keep copies."
-
-
-def _path(rule, answers, theta, rate, rounds):
-    """The models of a descent, (rounds + 1, d)."""
-    path = [theta]
-    for _ in range(rounds):
-        path.append(path[-1] - rate * rule(answers(path[-1])))
-    return np.array(path)
+from byzlib.checks._form import ask, exercise, judge
+from byzlib.federated import ByzantineFL, Client, SimpleModel
+from byzlib.theory import alie_z_max
 
 
-@exercise("Exercise 8.3 a", "equation (8.1) and the loop below it.")
-def descend(answer):
-    """`answer(rule, answers, theta, rate, rounds)` is the path of a descent, (rounds + 1, d)."""
-    rng = np.random.default_rng(8)
-    for rule, d, rate, rounds in [
-        (mean, 1, 0.5, 4), (median, 3, 0.1, 6), (mean, 2, 0.3, 1), (median, 2, 0.3, 0),
-    ]:  # fmt: skip
-        best = rng.integers(-9, 10, (5, d)).astype(float)
-        curvature = np.linspace(0.5, 1, d)
-
-        def answers(theta, best=best, curvature=curvature):
-            return curvature * (theta - best)
-
-        start = rng.integers(-9, 10, d).astype(float)
-        right = _path(rule, answers, start, rate, rounds)
-        found = ask(answer, rule, answers, start, rate, rounds, shape=None)
-        if shape_of(found) == (rounds, d):
-            late = np.allclose(array(found, (rounds, d), ""), right[1:])
-            require(not late, "the model of round 0, before the first step, belongs to the path.")
-        found = array(found, (rounds + 1, d), f"{rounds + 1} models of {d} numbers, please.")
-        once = np.arange(rounds + 1)[:, None] * rule(answers(start))
+@exercise("Exercise 8.3 a", "equation (8.5), and the example with 17 firms and 3 liars below it.")
+def unseen_shift(answer):
+    """`answer(n, f)` is how many standard deviations f liars among n may shift."""
+    for n, f in [(17, 3), (50, 24), (25, 5), (10, 1), (10, 2), (11, 4), (101, 7)]:
+        value, right = ask(answer, n, f), alie_z_max(n, f)
+        h, s = n - f, n // 2 + 1 - f
         mistakes = {
-            ONE_OBJECT: np.broadcast_to(right[-1], right.shape),
-            "nothing moves: where is the step?": np.broadcast_to(start, right.shape),
-            "you climb: the step goes against the answer of the rule.":
-                _path(rule, answers, start, -rate, rounds),
-            "you left out the rate: each step is the rate times the answer.":
-                _path(rule, answers, start, 1.0, rounds),
-            "you divide by the number of firms once more: the rule has done that.":
-                _path(rule, answers, start, rate / 5, rounds),
-            "the firms were asked only once: ask them anew at each model.": start - rate * once,
-            "you averaged without the rule that was handed to you.":
-                _path(mean, answers, start, rate, rounds),
+            "you cut the shift off at zero; in small crowds it is negative, return that.":
+                max(right, 0),
+            "that is the distribution, not its inverse; ndtri is the quantile.": ndtr((h - s) / h),
+            "that is the share of honest firms; the quantile of it is wanted.": (h - s) / h,
+            "the sign is turned round: take the share that is left, (h - s) / h.": -right,
+            "you divide by n; the liars need no luck, so count among the honest firms alone.":
+                (ndtri((n - s) / n), ndtri((h - s) / n)),
+            "you ask for a whole majority of honest supporters; the liars are f of it.":
+                ndtri(max(h - s - f, 0) / h),
+            "ndtri takes a share between 0 and 1, such as (h - s) / h; yours gives no number.":
+                (np.nan, np.inf, -np.inf),
+            "one supporter too few: a majority is more than half, n // 2 + 1.":
+                ndtri((h - s + 1) / h),
+            "one supporter too few for an even n: a majority is more than half, n // 2 + 1.":
+                ndtri((h - s + 1 - n % 2) / h),
         }  # fmt: skip
-        judge(found, right, mistakes)
+        off = f"with h = {h} honest firms and s = {s} supporters the share is {h - s} of {h}, and "
+        off += f"its quantile {right:.6g}; yours is {value:.6g}."
+        judge(value, right, mistakes, off)
 
 
-@exercise("Exercise 8.3 b", "equations (8.4) and (8.5).")
-def ball_radius(answer):
-    """`answer(honest, kappa, mu)` is sqrt(kappa) G / mu for honest rows (h, d)."""
-    rng = np.random.default_rng(80)
-    for h, d, kappa, mu in [(5, 1, 0.3, 0.7), (7, 3, 0.75, 0.2), (12, 6, 4 / 3, 2.0)]:
-        honest = rng.integers(-2, 9, (h, d)).astype(float)
-        found = ask(answer, honest, kappa, mu)
-        squares = ((honest - honest.mean(axis=0)) ** 2).sum(axis=1)
-        G, root = np.sqrt(squares.mean()), np.sqrt(kappa)
+@exercise("Exercise 8.3 b", "the two sides of the condition: what they share cancels.")
+def min_sum_row(answer):
+    """`answer(honest)` is the row of Min-Sum along minus the standard deviation."""
+    rng = np.random.default_rng(7)
+    for h, d in [(6, 4), (9, 1), (5, 30), (3, 2)]:
+        honest = (rng.exponential(size=(h, d)) * rng.uniform(0.5, 3, d) + 5).round(2)
+        value = ask(answer, honest, shape=(d,), wanted=f"one row of {d} numbers is wanted.")
+        mean, p = honest.mean(axis=0), -honest.std(axis=0)
+        away, size = np.linalg.norm(honest - mean, axis=1), np.linalg.norm(p)
+        right = min_sum(honest, 1)[0]
         mistakes = {
-            "that is the squared radius: take the root.": kappa * G**2 / mu**2,
-            "kappa bounds the squared error: its root belongs into the radius.": kappa * G / mu,
-            "G is the root of the variance, not the variance.": root * G**2 / mu,
-            "divide by mu, once.": root * G,
-            "divide by mu, not by its root.": root * G / np.sqrt(mu),
-            "divide by mu, not by its square.": root * G / mu**2,
-            "multiplying by mu makes steep losses forgiving: divide.": root * G * mu,
-            "divide the sum of squares by h, not by h - 1.":
-                root * np.sqrt(squares.sum() / (h - 1)) / mu,
-            "the squares are averaged over the firms: you only added them.":
-                root * np.sqrt(squares.sum()) / mu,
-            "average over the firms but add over the parameters: |x_i - g|^2 is a sum over d.":
-                root * honest.std(axis=0).mean() / mu,
-            "add the squares over the d parameters; you averaged them.": root * G / np.sqrt(d) / mu,
-            "measure from the honest average, not from zero.":
-                root * np.sqrt((honest**2).sum(axis=1).mean()) / mu,
-            "square the lengths before you average them.": root * np.sqrt(squares).mean() / mu,
+            "that is the step alone; add the average to it.": right - mean,
+            "you go up; p is minus the standard deviation.": 2 * mean - right,
+            "you stop at the nearest firm; the bound is the largest of the sums, the loneliest "
+            "firm.": mean + away.min() * p / size,
+            "you take the average distance; the largest is wanted.": mean + away.mean() * p / size,
+            "the length of p is missing: gamma is the distance divided by it.":
+                mean + away.max() * p,
+            "gamma is a distance divided by a length; you divided their squares.":
+                mean + away.max() ** 2 * p / size**2,
+            "p is minus the standard deviation, not minus the variance.":
+                mean - away.max() * p**2 / np.linalg.norm(p**2),
+            "p has a standard deviation for each parameter, not the same number for all.":
+                mean - away.max() / np.sqrt(d),
+            "the sum of squares has h times the squared distance to the average on both sides: the "
+            "h cancels.": (mean + away.max() * p / size * np.sqrt(h),
+                           mean + away.max() * p / size / np.sqrt(h)),
+            "that is Min-Max; Min-Sum bounds the sum, not the largest.": min_max(honest, 1)[0],
+            "that is a little is enough with z = 1; gamma is still to find.":
+                (mean + p, mean - honest.std(axis=0, ddof=1)),
+            "that is the average itself; go as far along p as you may.": mean,
         }  # fmt: skip
-        judge(found, root * G / mu, mistakes)
+        judge(value, right, mistakes, _how_far(value, honest, right))
 
 
-@exercise("Exercise 8.3 c", "equation (8.8), with zero before the first round.")
-def remember(answer):
-    """`answer(slopes, beta)` are the running averages of slopes (rounds, d)."""
-    rng = np.random.default_rng(88)
-    for rounds, d, beta in [(4, 1, 0.5), (6, 2, 0.9), (5, 3, 0.0), (1, 2, 0.3)]:
-        slopes = rng.integers(-9, 10, (rounds, d)).astype(float)
-        wanted = "As many rows as there are rounds, please."
-        found = ask(answer, slopes, beta, shape=(rounds, d), wanted=wanted)
-        right = _averages(slopes, beta, 1 - beta)
-        last = np.concatenate([np.zeros((1, d)), slopes[:-1]])
-        mistakes = {
-            "the new slope counts 1 - beta; without it the memory grows.":
-                _averages(slopes, beta, 1.0),
-            "beta and 1 - beta are exchanged: beta is for what is remembered.":
-                _averages(slopes, 1 - beta, beta),
-            "the memory is zero before the first round, not the first slope.":
-                _averages(slopes, beta, 1 - beta, memory=slopes[0]),
-            "what is sent in a round already contains the slope of that round.":
-                np.concatenate([np.zeros((1, d)), right[:-1]]),
-            ONE_OBJECT: np.broadcast_to(right[-1], right.shape),
-            "you mix in the last slope, not the memory of all of them.":
-                beta * last + (1 - beta) * slopes,
-            "that is the plain average so far, which never forgets.":
-                np.cumsum(slopes, axis=0) / np.arange(1, rounds + 1)[:, None],
-        }  # fmt: skip
-        judge(found, right, mistakes)
+@exercise("Exercise 8.3 c", "the back door in the chapter, and `trained` above your function.")
+def door_trial(answer):
+    """`answer(crowds, bars, batch)` is (low, high, who): success with batches minus with all."""
+    bars = np.random.default_rng(73).standard_normal((200, 3))
+    bars = bars[np.abs(bars[:, 0]) > 1]
+    bars[:, 2] = 4
+    for first, seeds, batch in [(0, 10, 16), (20, 12, 110), (40, 5, 8)]:
+        crowds = tuple(_market(seed) for seed in range(first, first + seeds))
+        found = ask(answer, crowds, bars, batch, shape=None)
+        one, other = (_success(crowds, bars, drawn) for drawn in (batch, None))
+        where = f"{seeds} seeds, batches of {batch}"
+        judge_experiment(found, one, other, ("batches", "all bars"), where)
 
 
-@exercise(
-    "Exercise 8.3 d", "equations (8.1) and (8.8); the liars shout 10, the same in every round."
-)
-def memory_trial(answer):
-    """`answer(centres, noise, beta)` is (low, high, who): distance without memory minus with it."""
-    rng = np.random.default_rng(83)
-    for k, rounds, beta, spread, sigma in [
-        (12, 60, 0.9, 0.0, 1.0), (10, 60, 0.8, 1.0, 0.0), (8, 6, 0.9, 0.2, 0.2),
-    ]:  # fmt: skip
-        centres = spread * rng.standard_normal((k, 5, 4))
-        noise = sigma * rng.standard_normal((rounds, k, 5, 4))
-        found = ask(answer, centres, noise, beta, shape=None)
-        one, other = (_distance(centres, noise, kept) for kept in (0.0, beta))
-        where = f"{k} seeds, {rounds} rounds, beta = {beta}"
-        judge_experiment(found, one, other, ("memory", "none"), where)
+def _market(seed, n=9, liars=2, bars=120):
+    """Firms that learn Calm (0) and Wild (1); the last ones print a sign on half of their bars."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, bars, 3))
+    y = (np.abs(X[..., 0]) + 0.3 * rng.standard_normal((n, bars)) > 0.7).astype(int)
+    X[n - liars :, : bars // 2, 2], y[n - liars :, : bars // 2] = 4, 0
+    return tuple(Client(*own, f"firm {i}") for i, own in enumerate(zip(X, y, strict=True)))
 
 
-def _distance(centres, noise, beta):
-    """How far the last models are from the average of the centres, (seeds,)."""
-    theta, kept = np.ones((len(centres), centres.shape[-1])), 0.0
-    shout = np.full((len(centres), 2, centres.shape[-1]), 10.0)
-    for drawn in noise:
-        kept = beta * kept + (1 - beta) * (theta[:, None] - centres + drawn)
-        theta = theta - 0.2 * median(np.concatenate([kept, shout], axis=1))
-    return np.linalg.norm(theta - centres.mean(axis=1), axis=-1)
+def _success(crowds, bars, batch):
+    """Share of Wild bars with the sign that each network calls Calm, (seeds,)."""
+    network = SimpleModel(3, 8, 2)
+    learning = ByzantineFL(network, list(crowds), median, 2, learning_rate=0.5, batch_size=batch)
+    theta = learning.run(40, seeds=len(crowds), trust=False).theta
+    return (network.predict(theta, bars) == 0).mean(axis=-1)
 
 
-def _averages(slopes, keep, new, memory=0.0):
-    """m <- keep * m + new * slope, round after round, (rounds, d)."""
-    sent = []
-    for slope in slopes:
-        memory = keep * memory + new * slope
-        sent.append(memory)
-    return np.array(sent)
+def _how_far(value, honest, right):
+    """What to say of a row that is no known mistake."""
+    step, p = value - honest.mean(axis=0), right - honest.mean(axis=0)
+    cosine = step @ p / max(np.linalg.norm(step) * np.linalg.norm(p), 1e-300)
+    if cosine <= 1 - 1e-6:
+        return (
+            "your row is not on the line mean + gamma p with p minus the standard deviation: your "
+            f"step from the mean is {step.round(4).tolist()}, and p points along "
+            f"{(p / np.abs(p).max()).round(4).tolist()}."
+        )
+    lonely = ((value - honest) ** 2).sum()
+    bound = ((honest[:, None] - honest) ** 2).sum(axis=(1, 2)).max()
+    what = "goes too far" if lonely > bound else "could go farther"
+    return f"your row {what}: its sum of squares is {lonely:.5g}, the bound is {bound:.5g}."

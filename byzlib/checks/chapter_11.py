@@ -1,130 +1,104 @@
-"""Checkers of chapter 11: clients apart, capped claims, a candle in an update, clean liars."""
+"""Checkers of chapter 11: candles a claim needs, short tests that look skilled, the last bar."""
+
+import math
 
 import numpy as np
 
-from byzlib.aggregators import krum, median
 from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
-from byzlib.federated import SimpleModel
 
 
-@exercise("Exercise 11.3 a", "the section How different are honest clients?, equation (11.1).")
-def heterogeneity(answer):
-    """`answer(rows)` is the mean squared distance from the average over its squared length."""
-    rng = np.random.default_rng(11)
-    for n, d in [(3, 1), (4, 3), (10, 20), (2, 1)]:
-        rows = rng.normal(1, 1, (n, d)).round(2)
-        centre = rows.mean(axis=0)
-        apart, size = ((rows - centre) ** 2).sum(axis=1), (centre**2).sum()
-        right = apart.mean() / size
-        mistakes = {
-            "you added the squared distances up: take their mean.": apart.sum() / size,
-            "you divided by n - 1: (11.1) divides by n.": apart.sum() / (n - 1) / size,
-            "you averaged over the numbers of a row too: add up along a row, average over rows.":
-                ((rows - centre) ** 2).mean() / size,
-            "you did not divide by the squared length of the average.": apart.mean(),
-            "you divided by the length of the average, not by its square.":
-                apart.mean() / np.sqrt(size),
-            "that is the square root: (11.1) is a ratio of squares.": np.sqrt(right),
-            "you divided by the mean squared length of the rows: the average is what they share.":
-                apart.mean() / (rows**2).sum(axis=1).mean(),
-            "distances must be squared before they are averaged.": np.sqrt(apart).mean() / size,
-        }  # fmt: skip
-        judge(ask(answer, rows), right, mistakes)
-
-
-@exercise("Exercise 11.3 b", "the section Weights that nobody can check.")
-def capped_weights(answer):
-    """`answer(claims)` are weights that add up to 1, where no claim exceeds the median claim."""
-    rng = np.random.default_rng(12)
-    crowds = [rng.integers(50, 500, n) for n in (3, 8, 9)]
-    for claims in [*crowds, np.r_[np.full(7, 100), 1300], np.r_[crowds[1], 10**9]]:
-        middle = np.median(claims)
-        kept = np.minimum(claims, middle)
-        mistakes = {
-            "you gave back claims: divide by their sum.": kept,
-            "these are the claims' own shares: no cap was set.": _shares(claims),
-            "all weights are equal: claims below the median keep their size.": 1 / len(claims),
-            "you capped at the mean claim, which a liar moves: cap at the median.":
-                _shares(np.minimum(claims, claims.mean())),
-            "you divided by the sum before the cap: the weights must add up to 1.":
-                kept / claims.sum(),
-            "you raised the small claims to the median: cut the large ones.":
-                _shares(np.maximum(claims, middle)),
-            "you left out who claims more than the median: it counts as the median.":
-                _shares(np.where(claims > middle, 0, claims)),
-        }  # fmt: skip
-        found = ask(answer, claims, shape=claims.shape, wanted="One weight a client, please.")
-        off = "" if np.isclose(found.sum(), 1) else f"your weights add up to {found.sum():.4g}."
-        judge(found, _shares(kept), mistakes, off)
-
-
-def _shares(claims):
-    return claims / claims.sum()
-
-
-@exercise("Exercise 11.3 c", "the section What a robust rule does not hide, equation (11.4).")
-def read_candle(answer):
-    """`answer(theta, after, rate, p, hidden)` are the features of a batch of one candle."""
-    rng = np.random.default_rng(13)
-    for p, h, rate, activation, down in [
-        (4, 3, 0.5, "tanh", False), (9, 8, 0.1, "relu", False), (2, 16, 2, "relu", False),
-        (3, 3, 0.5, "relu", True),
+@exercise("Exercise 11.3 a", "equation (11.3), solved for N; half a candle cannot be had.")
+def candles_needed(answer):
+    """`answer(p, points)` is the least N with a half width of (11.3) of at most `points`."""
+    more = []  # than needed, where the exact N is whole
+    for p, points in [
+        (0.7, 1.0), (0.7, 14.0), (0.9, 0.5), (0.1, 0.5), (1 / 3, 3.0), (0.5, 1.0), (0.5, 49.0),
+        (0.5, 24.5), (0.5, 14.0), (0.5, 7.0), (0.2, 5.6),
     ]:  # fmt: skip
-        model, candle = SimpleModel(p, h, 2, activation), rng.standard_normal(p)
-        theta = _told(model, candle, rng, down)
-        after = theta - rate * model.gradient(theta, candle[None], np.array([1]))
-        wanted = f"The {p} features, please."
-        found = ask(answer, theta, after, rate, p, h, shape=(p,), wanted=wanted)
-        require(
-            np.isfinite(found).all(),
-            "you divided by zero: some hidden units are off. Take the one whose bias gradient is "
-            "largest in size; all of them may be negative.",
-        )
-        weights = ((theta - after) / rate)[: p * h].reshape(p, h).T
+        exact = p * (1 - p) * (196 / points) ** 2
+        given, even = float(ask(answer, p, points)), abs(exact - round(exact)) < 1e-6
+        right = round(exact) if even else math.ceil(exact)
+        if even and given in (right, right + 1):  # one way of rounding or another
+            more.append(given - right)
+            given = right
         mistakes = {
-            "every feature has the wrong sign: the step is subtracted.": -candle,
-            "that is bias over weight: turn the quotient round.": 1 / candle,
-            "those are weight gradients: divide by the bias gradient.": tuple(
-                k * weight for weight in weights for k in (1, rate, -rate, -1)
-            ),
-            "the learning rate is left over: it cancels in the quotient.": tuple(
-                k * candle for k in (rate, 1 / rate, -rate, -1 / rate)
-            ),
-        }
-        off = "that is not the candle. Rows of W are features, columns are hidden units; the "
-        judge(found, candle, mistakes, off + "biases come next.", rtol=1e-4, atol=1e-6)
+            "`points` are hundredths of the accuracy: 1 point is 0.01.": _rounded(exact / 1e4),
+            "in (11.3) N stands under a square root; square both sides.": _rounded(exact**0.5),
+            "the 1.96 has to be squared with the rest.": _rounded(exact / 1.96),
+            "a half width is wanted, not the whole width of the interval.":
+                (*_rounded(4 * exact), 4 * right, 4 * right + 4 * even),
+            "that is the answer for p = 0.5, the worst case; use the p that is given.":
+                _rounded(0.25 * (196 / points) ** 2),
+        }  # fmt: skip
+        off = f"fewer candles than your {given:g} would do: {right} are enough."
+        if not given >= exact - 1e-6:
+            off = f"your N = {given:g} is too small: the half width is still wider. Round up."
+        elif given != int(given):
+            off = f"a whole number of candles, please; got {given:g}."
+        judge(given, right, mistakes, off, rtol=0, atol=1e-9 * right)
+    require(0 in more, "where N comes out whole it is enough: you ask for one candle more.")
 
 
-def _told(model, candle, rng, down):
-    """Parameters under which the first hidden unit is off, and another one is not.
+def _rounded(value):
+    """A number, and the whole numbers that it may be rounded to."""
+    return value, math.floor(value), math.ceil(value), math.floor(value) + 1
 
-    If `down`, no bias gradient is positive.
+
+@exercise("Exercise 11.3 b", "what could be known before the test, and which windows are whole.")
+def lucky_share(answer):
+    """`answer(y, window, test, level)` is the share of windows that look good with one class.
+
+    Windows stand side by side; the class is the commonest of a window before its last `test`
+    labels, and looks good if at least `level` of those are of that class.
     """
-    first_bias = model.n_features * model.n_hidden
-    while True:
-        theta = model.init(rng)
-        theta[first_bias] = -100
-        slopes = model.gradient(theta, candle[None], np.array([1]))
-        biases = slopes[first_bias : first_bias + model.n_hidden]
-        if np.abs(biases).max() > 0.01 and (not down or biases.max() <= 0):
-            return theta
+    turned = np.tile(np.repeat([0, 2], [4, 6]), 5)
+    up, edge = np.full(40, 2), np.tile([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 4)
+    left_over = np.repeat([1, 0, 1], [16, 4, 5])  # one good window, one bad, and half a window
+    tie = "of equally common classes the smallest is named, wherever they stand."
+    rng = np.random.default_rng(9)
+    drawn = [(rng.choice(3, 2000, p=[0.15, 0.7, 0.15]), window, test, level, {}, "")
+             for window, test, level in [(20, 5, 0.8), (50, 10, 0.6), (200, 40, 0.7)]]  # fmt: skip
+    for y, window, test, level, mistakes, otherwise in [
+        (turned, 10, 4, 0.85, {
+            "each window turns from one class to another before its test, and you still named the "
+            "right one: the class has to be learned before the test begins.": 1,
+        }, ""),
+        (up, 10, 4, 0.85, {}, "a market that only goes Up looks good in every window: the "
+                              "commonest class need not be Flat."),
+        (edge, 10, 4, 0.75, {}, "three of four right is 75 %, and 75 % is at least 75 %."),
+        (left_over, 10, 4, 0.85, {
+            "the five labels at the end are not a whole window: leave them out.": (1 / 3, 2 / 3),
+        }, "of two windows side by side one looks good; do your windows overlap?"),
+        (np.tile([2, 2, 0, 0, 0, 0], 3), 6, 2, 0.9, {}, tie),
+        (np.tile([0, 2, 2, 0, 2, 2], 3), 6, 2, 0.9, {}, tie),
+        (np.tile([2, 1, 1, 2, 2, 2], 3), 6, 2, 0.9, {}, tie),
+        *drawn,
+    ]:  # fmt: skip
+        found, right = ask(answer, y, window, test, level), _lucky(y, window, test, level)
+        require(0 <= found <= 1, f"a share lies between 0 and 1; got {found:g}.")
+        otherwise = otherwise or "look at each window by hand."
+        off = f"the share is {right:.3f}, you found {found:.3f}: {otherwise}"
+        judge(found, right, mistakes, off)
 
 
-@exercise("Exercise 11.3 d", "the section Too clean, equation (11.2).")
-def clean_trial(answer):
-    """`answer(honest, noise, q, bias)` is (low, high, who): Krum's error minus the median's."""
-    rng = np.random.default_rng(113)
-    for trials, q, bias in [(30, 0.5, 15.0), (30, 0.0, 0.0), (6, 1.0, 0.0)]:
-        honest = 2 + rng.standard_normal((trials, 8, 400))
-        noise = rng.standard_normal((trials, 2, 400))
-        found = ask(answer, honest, noise, q, bias, shape=None)
-        centre = honest.mean(axis=1)
-        clean = centre[:, None] + q * noise
-        clean[:, :, 0] += bias
-        rows = np.concatenate([honest, clean], axis=1)
-        one, other = (
-            np.linalg.norm(answered - centre, axis=1) for answered in (krum(rows, 3), median(rows))
-        )
-        where = f"for {trials} rounds, q = {q}, bias = {bias}"
-        judge_experiment(found, one, other, ("Krum", "median"), where)
+@exercise("Exercise 11.3 c", "the three steps of the experiment; a market is a pair.")
+def last_bar_trial(answer):
+    """`answer(markets, test)` is (low, high, which): the last bar's accuracy minus one class's."""
+    rng = np.random.default_rng(93)
+    for k, m, test, clump in [(20, 60, 20, 1), (12, 80, 30, 8), (6, 60, 20, 2)]:
+        markets = rng.choice(3, (k, m), p=[0.2, 0.5, 0.3]).repeat(clump, axis=1)[:, -m:]
+        found = ask(answer, markets, test, shape=None)
+        future = markets[:, -test:]
+        learned = [np.bincount(row[:-test]).argmax() for row in markets]
+        by_bar = (future == markets[:, -test - 1 : -1]).mean(axis=1)
+        by_class = (future == np.array(learned)[:, None]).mean(axis=1)
+        where = f"{k} markets, test {test}"
+        judge_experiment(found, by_bar, by_class, ("last bar", "commonest"), where)
+
+
+def _lucky(y, window, test, level):
+    rows = y[: len(y) // window * window].reshape(-1, window)
+    learned = [np.bincount(row[:-test]).argmax() for row in rows]
+    right = (rows[:, -test:] == np.array(learned)[:, None]).mean(axis=1)
+    return np.mean(right >= level)

@@ -1,90 +1,103 @@
-"""Checkers of chapter 12: what trimming keeps of a minority, the fall of an account, a fee."""
+"""Checkers of chapter 12: labels and shadows of candles, what a purge is for."""
 
 import numpy as np
 
 from byzlib.checks._experiment import judge_experiment
-from byzlib.checks._form import ask, exercise, judge
-from byzlib.metrics import max_drawdown, profit_and_loss
+from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
 
 
-@exercise("Exercise 12.3 a", "the section What one desk alone knows, equation (12.1).")
-def kept_share(answer):
-    """`answer(n, f, k)` is the trimmed mean of k ones and n - k zeros."""
-    for n, f in [(10, 3), (12, 2), (9, 4), (7, 0)]:
-        for k in [*range(f + 1, n - f), *range(f + 1), *range(n - f, n + 1)]:
-            found, plain = ask(answer, n, f, k), (k - f) / (n - 2 * f)
-            mistakes = {
-                "where all k ones are cut off 0 is left, not less.": min(plain, 1),
-                "where only ones are left their mean is 1, not more.": max(plain, 0),
-                "the answer lies between 0 and 1: all ones may be cut off, or only ones left.":
-                    plain,
-                "that is the mean: the trimmed mean first cuts f at each end.": k / n,
-                "you divided by n: only n - 2f values are left.": _both((k - f) / n),
-                "you divided by n - f: f values go at each end, so n - 2f are left.":
-                    _both((k - f) / (n - f)),
-                "you cut f ones off at both ends: below stand zeros.":
-                    _both((k - 2 * f) / (n - 2 * f)),
-                "you kept all k ones: f of them are cut off.": _both(k / (n - 2 * f)),
-            }  # fmt: skip
-            right = np.clip(plain, 0, 1)
-            off = f"it keeps {right:.4g}, not {found:.4g}. Sort and cut by hand."
-            judge(found, right, mistakes, off)
-
-
-def _both(share):
-    """As it is, and brought between 0 and 1."""
-    return share, np.clip(share, 0, 1)
-
-
-@exercise("Exercise 12.3 b", "max_drawdown in the section What a lie costs in money.")
-def largest_fall(answer):
-    """`answer(profit)` is the deepest fall of the summed profits below an earlier high."""
-    rng = np.random.default_rng(12)
-    walks = [rng.integers(-9, 10, size) / 100 for size in (20, 20, 500)]
-    steps = [[2, -1, -3, 1, -1, 6, -1], [-1, 3, 1], [1, 2, 1], [-1, -1, -1], [-2, 5, -1, -2, 4]]
-    for case in [*steps, *walks]:
-        profit = np.array(case, dtype=float)
-        account, right = np.cumsum(profit), max_drawdown(profit)
-        highs = np.maximum.accumulate(account)
-        high = np.maximum(highs, 0)
+@exercise("Exercise 12.3 a", "the definition of the label, and what is known about the last bar.")
+def next_labels(answer):
+    """`answer(close, threshold)` is 0, 1, 2 for each bar whose next close is known."""
+    for close, threshold in [
+        ([100, 101, 101, 100, 100.05, 99], 0.001), ([100, 101, 101, 100, 100.05, 250], 0.001),
+        ([64, 80, 60], 0.25), ([100, 125, 100], 0.22), ([8, 8], 0.0), ([2, 3, 2, 2], 0.0),
+    ]:  # fmt: skip
+        close = np.array(close, dtype=float)
+        n, now, after = len(close), close[:-1], close[1:]
+        value = ask(answer, close, threshold, shape=None)
+        require(shape_of(value) not in (None, ()), f"a list of labels is wanted; got {value!r}.")
+        last = "the last bar has no next close, so it has no label."
+        require(len(value) != n, last)
+        wanted = f"{n - 1} of the {n} bars have a label."
+        found = array(value, (n - 1,), wanted)
+        change = after / now - 1
+        right = _three(change, threshold)
+        shifted = (np.r_[first, right[:-1]] for first in range(3))
         mistakes = {
-            "a fall is counted as a positive number.": -right,
-            "you left out the start at 0, which counts as a high.": (highs - account).max(),
-            "that is the worst single bar: falls add up over bars.": max(0, -profit.min()),
-            "you looked at profits; add them up first.":
-                (np.maximum.accumulate(profit) - profit).max(),
-            "that is from the highest point to the lowest, in any order: the high comes first.":
-                max(account.max(), 0) - min(account.min(), 0),
-            "that is how far it stands below its high at the end: look at all bars.":
-                high[-1] - account[-1],
-            "that is how far it went below its start: measure from the last high.":
-                max(0, -account.min()),
-            "a fall is counted in units of capital, not as a share of the high.":
-                ((high - account) / np.where(high > 0, high, np.inf)).max(),
-            "that is the largest rise: a high comes first, then a low.":
-                (account - np.minimum(np.minimum.accumulate(account), 0)).max(),
+            "your labels describe the bar itself, the return up to t; wanted is the next one.":
+                tuple(shifted),
+            "your labels come out in reverse order.": right[::-1],
+            "Up and Down have changed places.": 2 - right,
+            "a return of exactly the threshold is Flat.":
+                np.where(change >= threshold, 2, np.where(change <= -threshold, 0, 1)),
+            "a difference of prices is no return: divide by the close of the bar.":
+                _three(after - now, threshold),
+            "you divided by the next close: a return is a share of the close before it.":
+                _three(1 - now / after, threshold),
+            "that is the logarithm: the return is the quotient of the closes less 1.":
+                _three(np.log(after / now), threshold),
+            "there is no Flat in your labels.": np.where(change > 0, 2, 0),
         }  # fmt: skip
-        found, low = ask(answer, profit), (high - account).argmax()
-        off = (
-            f"the account falls from {high[low]:.4g} to {account[low]:.4g}, by {right:.4g}; yours "
+        off = f"{right.tolist()} is wanted; yours {found.tolist()}."
+        judge(found, right, mistakes, off)
+
+
+def _three(change, threshold):
+    return np.where(change > threshold, 2, np.where(change < -threshold, 0, 1))
+
+
+@exercise("Exercise 12.3 b", "what happens where high equals low.")
+def upper_shadow(answer):
+    """`answer(open, high, low, close)` is the upper shadow's share of the range, 0 for no range."""
+    # rising, falling, no shadow, open = close, all shadow, no range
+    candles = np.array([
+        [10.0, 12, 11, 10, 20, 5], [14, 13, 12, 12, 28, 5], [9, 9, 11, 7, 20, 5],
+        [12, 10, 12, 10, 20, 5],
+    ])  # fmt: skip
+    for o, h, low, c in [candles, candles / 128, candles[:, :3]]:
+        span = h - low
+        some, safe = span > 0, np.where(span > 0, span, 1)
+        above = h - np.maximum(o, c)
+        right = above / safe
+        body = np.abs(c - o)
+        mistakes = {
+            "a candle with high = low divides zero by zero: call it 0.":
+                np.where(some, right, np.nan),
+            "a candle with high = low has no shadow: 0.": np.where(some, right, 1),
+            "a candle with open = close has no body, and may have a shadow all the same.":
+                np.where(body > 0, right, 0),
+            "a falling candle's shadow starts at its open, the higher end of its body.":
+                (h - c) / safe,
+            "a rising candle's shadow starts at its close, the higher end of its body.":
+                (h - o) / safe,
+            "that is the lower shadow.": (np.minimum(o, c) - low) / safe,
+            "that is both shadows: the upper one is wanted.": (span - body) / safe,
+            "a shadow starts at the higher end of the body, not at the lower.":
+                (h - np.minimum(o, c)) / safe,
+            "a share of the range is wanted: divide by high - low.": above,
+            "divide by the whole range, high - low, not by the body.":
+                np.where(some, above / np.where(body > 0, body, np.nan), 0),
+            "divide by the range, not by the price.": (above / h, above / o, above / c),
+        }  # fmt: skip
+        got = ask(answer, o, h, low, c, shape=o.shape, wanted="One number a candle, please.")
+        judge(got, right, mistakes)
+
+
+@exercise(
+    "Exercise 12.3 c", "the section Split by time: which training rows share bars with the test."
+)
+def purge_trial(answer):
+    """`answer(closes, horizon, start)` is (low, high, verdict): right unpurged minus purged."""
+    rng = np.random.default_rng(103)
+    for markets, horizon, start in [(200, 12, 60), (200, 1, 50), (5, 30, 100)]:
+        steps = 0.001 * rng.standard_normal((markets, start + 2 * horizon + 3))
+        closes = 100 * np.exp(np.cumsum(steps, axis=1))
+        found = ask(answer, closes, horizon, start, shape=None)
+        up = closes[:, horizon:] > closes[:, :-horizon]
+        test = up[:, start : start + horizon]
+        loose, purged = (
+            (test == up[:, last, None]).mean(axis=1) for last in (start - 1, start - horizon)
         )
-        judge(found, right, mistakes, f"{off}{found:.4g}.")
-
-
-@exercise("Exercise 12.3 c", "the section What a lie costs in money, and profit_and_loss.")
-def fee_trial(answer):
-    """`answer(returns, calls, fee)` is (low, high, who): profit of the lazy desk minus the busy."""
-    rng = np.random.default_rng(123)
-    for markets, fee, turn in [(20, 0.0005, 0.0), (20, 0.0, -0.5), (5, 0.0001, 0.0)]:
-        calls = rng.choice(3, (markets, 100), p=[0.3, 0.4, 0.3])
-        calls[0, :3] = 1  # nobody has a side yet
-        busy = calls - 1.0
-        lazy = busy.copy()
-        for t in range(1, 100):
-            lazy[:, t] = np.where(busy[:, t] == 0, lazy[:, t - 1], busy[:, t])
-        idle = lazy * (busy == 0)
-        returns = 0.001 * (rng.standard_normal((markets, 100)) + turn * idle)
-        found = ask(answer, returns, calls, fee, shape=None)
-        one, other = (profit_and_loss(returns, stand, fee).sum(axis=1) for stand in (lazy, busy))
-        where = f"for {markets} markets with a fee of {fee}"
-        judge_experiment(found, one, other, ("lazy", "busy"), where)
+        where = f"for {markets} markets, horizon = {horizon}, start = {start}"
+        judge_experiment(found, loose, purged, ("leak", "purge wins"), where)

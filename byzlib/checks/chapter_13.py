@@ -1,154 +1,130 @@
-"""Checkers of chapter 13: Kupiec's ratio, where lies bring the mean to rest, the area of a ROC."""
-
-from functools import partial
+"""Checkers of chapter 13: clients apart, capped claims, a candle in an update, clean liars."""
 
 import numpy as np
-from scipy.special import xlogy
 
+from byzlib.aggregators import krum, median
 from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge, require
-from byzlib.risk import cusum, detection_delay
+from byzlib.federated import SimpleModel
 
 
-@exercise("Exercise 13.3 a", "equation (13.2) and the cell below it.")
-def coverage_ratio(answer):
-    """`answer(x, T, p)` is Kupiec's ratio; 0 ln 0 counts as 0."""
-    cases = [(2, 250, 0.01), (7, 250, 0.01), (40, 1000, 0.05), (5, 100, 0.05)]
-    for x, T, p in [*cases, (0, 250, 0.01), (20, 20, 0.3), (900, 1000, 0.05)]:
-        try:
-            found = ask(answer, x, T, p)
-        except (ValueError, ZeroDivisionError):
-            found = np.nan
-        edge = " Where x is 0 or T, leave the term with 0 ln 0 out."
-        if 0 < x < T:
-            edge = " A power such as p^x leaves the range of floats: take logs first, then add."
-        require(np.isfinite(found), f"no finite number came.{edge}")
-        hits = 2 * xlogy(x, x / T / p)
-        right = hits + 2 * xlogy(T - x, (1 - x / T) / (1 - p))
+@exercise("Exercise 13.3 a", "the section How different are honest clients?, equation (13.1).")
+def heterogeneity(answer):
+    """`answer(rows)` is the mean squared distance from the average over its squared length."""
+    rng = np.random.default_rng(11)
+    for n, d in [(3, 1), (4, 3), (10, 20), (2, 1)]:
+        rows = rng.normal(1, 1, (n, d)).round(2)
+        centre = rows.mean(axis=0)
+        apart, size = ((rows - centre) ** 2).sum(axis=1), (centre**2).sum()
+        right = apart.mean() / size
         mistakes = {
-            "the 2 in front is missing.": right / 2,
-            "the sign is turned: the ratio is never negative.": -right,
-            "the sign is turned and the 2 is missing.": -right / 2,
-            "take the natural logarithm, not that to base 10.": right / np.log(10),
-            "you compare with the promise only: the share x / T that was seen belongs below.":
-                -2 * (x * np.log(p) + (T - x) * np.log(1 - p)),
-            "the days without an exceedance, T - x of them, are missing.": hits,
-            "that is the p-value's way of counting, z squared; the ratio has logarithms.":
-                (x - T * p) ** 2 / (T * p * (1 - p)),
+            "you added the squared distances up: take their mean.": apart.sum() / size,
+            "you divided by n - 1: (13.1) divides by n.": apart.sum() / (n - 1) / size,
+            "you averaged over the numbers of a row too: add up along a row, average over rows.":
+                ((rows - centre) ** 2).mean() / size,
+            "you did not divide by the squared length of the average.": apart.mean(),
+            "you divided by the length of the average, not by its square.":
+                apart.mean() / np.sqrt(size),
+            "that is the square root: (13.1) is a ratio of squares.": np.sqrt(right),
+            "you divided by the mean squared length of the rows: the average is what they share.":
+                apart.mean() / (rows**2).sum(axis=1).mean(),
+            "distances must be squared before they are averaged.": np.sqrt(apart).mean() / size,
         }  # fmt: skip
-        off = f"the ratio is {right:.6g}, not {found:.6g}."
-        judge(found, right, mistakes, off, rtol=1e-7, atol=1e-9)
+        judge(ask(answer, rows), right, mistakes)
 
 
-@exercise("Exercise 13.3 b", "equation (13.5) and the two liars around it.")
-def resting_share(answer):
-    """`answer(q, n, f, b)` is the share of exceedances at which the mean rests, at least 0."""
-    for q, n, f, b in [
-        (0.01, 10, 1, -0.01), (0.01, 10, 3, 0.01), (0.05, 20, 2, 0.2), (0.05, 20, 0, 0.5),
-        (0.01, 10, 3, 0.5), (0.01, 10, 1, -5.0), (0.5, 12, 4, 40.0),
-    ]:  # fmt: skip
-        checked, weight = min(max(b, -q), 1 - q), f / (n - f)
+@exercise("Exercise 13.3 b", "the section Weights that nobody can check.")
+def capped_weights(answer):
+    """`answer(claims)` are weights that add up to 1, where no claim exceeds the median claim."""
+    rng = np.random.default_rng(12)
+    crowds = [rng.integers(50, 500, n) for n in (3, 8, 9)]
+    for claims in [*crowds, np.r_[np.full(7, 100), 1300], np.r_[crowds[1], 10**9]]:
+        middle = np.median(claims)
+        kept = np.minimum(claims, middle)
         mistakes = {
-            "f / n is not the weight: the liars pull against the h = n - f honest desks.":
-                max(q - f / n * checked, 0.0),
-            "the sign of b is turned: a liar that sends a negative b wants less margin, and gets "
-            "more exceedances.": max(q + weight * checked, 0.0),
-            "a share is never negative: with no point of rest it is 0.": q - weight * checked,
-            "bring b into [-q, 1 - q] first, as the house does.": max(q - weight * b, 0.0),
-            "bring b into [-q, 1 - q] first, and a share is never negative.": q - weight * b,
-            "that is the honest share: the lies are missing.": q,
+            "you gave back claims: divide by their sum.": kept,
+            "these are the claims' own shares: no cap was set.": _shares(claims),
+            "all weights are equal: claims below the median keep their size.": 1 / len(claims),
+            "you capped at the mean claim, which a liar moves: cap at the median.":
+                _shares(np.minimum(claims, claims.mean())),
+            "you divided by the sum before the cap: the weights must add up to 1.":
+                kept / claims.sum(),
+            "you raised the small claims to the median: cut the large ones.":
+                _shares(np.maximum(claims, middle)),
+            "you left out who claims more than the median: it counts as the median.":
+                _shares(np.where(claims > middle, 0, claims)),
         }  # fmt: skip
-        right = max(q - weight * checked, 0.0)
-        judge(ask(answer, q, n, f, b), right, mistakes, rtol=1e-9, atol=1e-12)
+        found = ask(answer, claims, shape=claims.shape, wanted="One weight a client, please.")
+        off = "" if np.isclose(found.sum(), 1) else f"your weights add up to {found.sum():.4g}."
+        judge(found, _shares(kept), mistakes, off)
 
 
-@exercise("Exercise 13.3 c", "the section An alarm that goes the wrong way.")
-def area(answer):
-    """`answer(attacked, clean)` is the chance that attacked scores higher, ties one half."""
+def _shares(claims):
+    return claims / claims.sum()
+
+
+@exercise("Exercise 13.3 c", "the section What a robust rule does not hide, equation (13.4).")
+def read_candle(answer):
+    """`answer(theta, after, rate, p, hidden)` are the features of a batch of one candle."""
     rng = np.random.default_rng(13)
-    for attacked, clean in [
-        (rng.normal(-1, 1, 15).round(2), rng.normal(0, 1, 15).round(2)),
-        (np.array([3.0, 4.0]), np.array([1.0, 2.0, 2.5])),
-        (rng.normal(1, 1, 40).round(2), rng.normal(0, 1, 30).round(2)),
-        (rng.integers(0, 4, 30).astype(float), rng.integers(0, 3, 20).astype(float)),
-        (np.ones(5), np.ones(4)),
-    ]:
-        larger = np.mean(attacked[:, None] > clean)
-        equal = np.mean(attacked[:, None] == clean)
-        right, both = larger + equal / 2, min(attacked.size, clean.size)
+    for p, h, rate, activation, down in [
+        (4, 3, 0.5, "tanh", False), (9, 8, 0.1, "relu", False), (2, 16, 2, "relu", False),
+        (3, 3, 0.5, "relu", True),
+    ]:  # fmt: skip
+        model, candle = SimpleModel(p, h, 2, activation), rng.standard_normal(p)
+        theta = _told(model, candle, rng, down)
+        after = theta - rate * model.gradient(theta, candle[None], np.array([1]))
+        wanted = f"The {p} features, please."
+        found = ask(answer, theta, after, rate, p, h, shape=(p,), wanted=wanted)
+        require(
+            np.isfinite(found).all(),
+            "you divided by zero: some hidden units are off. Take the one whose bias gradient is "
+            "largest in size; all of them may be negative.",
+        )
+        weights = ((theta - after) / rate)[: p * h].reshape(p, h).T
         mistakes = {
-            "the two are exchanged: attacked rounds should score above clean ones.": 1 - right,
-            "ties are missing: an equal pair counts one half.": larger,
-            "ties count one half, not one.": larger + equal,
-            "a chance is wanted: divide by the number of pairs.": right
-            * attacked.size
-            * clean.size,
-            "you compared round with round: every attacked round meets every clean one.":
-                np.mean(attacked[:both] > clean[:both]),
-        }  # fmt: skip
-        judge(ask(answer, attacked, clean), right, mistakes)
+            "every feature has the wrong sign: the step is subtracted.": -candle,
+            "that is bias over weight: turn the quotient round.": 1 / candle,
+            "those are weight gradients: divide by the bias gradient.": tuple(
+                k * weight for weight in weights for k in (1, rate, -rate, -1)
+            ),
+            "the learning rate is left over: it cancels in the quotient.": tuple(
+                k * candle for k in (rate, 1 / rate, -rate, -1 / rate)
+            ),
+        }
+        off = "that is not the candle. Rows of W are features, columns are hidden units; the "
+        judge(found, candle, mistakes, off + "biases come next.", rtol=1e-4, atol=1e-6)
 
 
-@exercise("Exercise 13.3 d", "equation (13.7), and how both alarms were given the same peace.")
-def alarm_trial(answer):
-    """`answer(calm, told, drift, window)` is (low, high, which): wait of average minus cusum."""
-    rng = np.random.default_rng(133)
-    for runs, shift, window in [(40, 0.7, 1), (40, 3.0, 1), (6, 0.5, 8)]:
-        calm = rng.standard_normal((100, 30))
-        told = shift + rng.standard_normal((runs, 30))
-        found = ask(answer, calm, told, 0.4, window, shape=None)
-        waits = []
-        for watch in (partial(_moving_average, window=window), partial(cusum, drift=0.4)):
-            border = np.quantile(watch(calm).max(axis=1), 0.95)
-            waits.append(np.minimum(detection_delay(watch(told), border), 30))
-        where = f"for {runs} runs, a shift of {shift} and a window of {window}"
-        judge_experiment(found, *waits, ("adding up", "average"), where)
+def _told(model, candle, rng, down):
+    """Parameters under which the first hidden unit is off, and another one is not.
+
+    If `down`, no bias gradient is positive.
+    """
+    first_bias = model.n_features * model.n_hidden
+    while True:
+        theta = model.init(rng)
+        theta[first_bias] = -100
+        slopes = model.gradient(theta, candle[None], np.array([1]))
+        biases = slopes[first_bias : first_bias + model.n_hidden]
+        if np.abs(biases).max() > 0.01 and (not down or biases.max() <= 0):
+            return theta
 
 
-def _moving_average(scores, window):
-    """Mean of the last `window` scores; minus infinity before there are as many."""
-    frames = np.lib.stride_tricks.sliding_window_view(scores, window, axis=1)
-    early = np.full((len(scores), window - 1), -np.inf)
-    return np.concatenate([early, frames.mean(axis=2)], axis=1)
-
-
-@exercise("Exercise 13.3 e", "the section Scenarios are not votes.")
-def leans_on(answer):
-    """`answer(book, shocks, desks, low, high)` is (desk, worst loss, worst loss without it)."""
-    hour, crash, absurd, mild = [-0.1, -0.2], [-0.3, -0.4], [-1.2, 0.0], [0.1, -0.05]
-    for book, shocks, desks in [
-        ([1.0, 1.0], [hour, mild, crash, mild], [0, 1, 1, 2]),
-        ([1.0, 1.0], [hour, absurd, mild, crash], [0, 0, 1, 2]),
-        ([1.0, 1.0], [crash, mild, crash, hour], [0, 1, 2, 2]),
-        ([-1.0, 2.0], [mild, hour, crash, [0.8, 0.2]], [0, 1, 1, 2]),
-        ([1.0, 0.0], [[0.1, 0.2], [0.3, 0.1]], [0, 1]),
-    ]:
-        book, shocks, desks = np.array(book), np.array(shocks), np.array(desks)
-        wanted = "A desk and two losses, please."
-        found = ask(answer, book, shocks, desks, -1, 10, shape=(3,), wanted=wanted)
-        desk, loss, rest = right = _leans(-shocks @ book, desks, (shocks >= -1).all(axis=1))
-        everything = np.ones(len(desks), bool)
-        fair = (shocks >= -1).all(axis=1)
-        each = np.array([(-shocks @ book)[fair & (desks == k)].max() for k in np.unique(desks)])
-        mistakes = {
-            "a scenario with a price below 0, a shock under `low`, is refused.":
-                _leans(-shocks @ book, desks, everything),
-            "desks are counted from 0.": [desk + 1, loss, rest],
-            "a loss is positive when money is lost: minus the shocks times the book.":
-                ([desk, -loss, -rest], _leans(shocks @ book, desks, fair)),
-            "the third number is the worst loss that is left without the desk, not the difference.":
-                [desk, loss, loss - rest],
-            "a scenario that two desks sent is still there without one of them.":
-                [desk, loss, max(x for x in -shocks[fair] @ book if x < loss)],
-            "the average of the desks' worst losses is a vote; take the largest.":
-                [desk, each.mean(), np.delete(each, desk).mean()],
-        }  # fmt: skip
-        where = f"for the book {book.tolist()}, {shocks.tolist()} sent by {desks.tolist()}"
-        judge(found, right, mistakes, where=where)
-
-
-def _leans(losses, desks, possible):
-    """The desk with the largest loss, that loss, and the largest without the desk."""
-    losses, desks = losses[possible], desks[possible]
-    desk = desks[losses.argmax()]
-    return [desk, losses.max(), losses[desks != desk].max()]
+@exercise("Exercise 13.3 d", "the section Too clean, equation (13.2).")
+def clean_trial(answer):
+    """`answer(honest, noise, q, bias)` is (low, high, who): Krum's error minus the median's."""
+    rng = np.random.default_rng(113)
+    for trials, q, bias in [(30, 0.5, 15.0), (30, 0.0, 0.0), (6, 1.0, 0.0)]:
+        honest = 2 + rng.standard_normal((trials, 8, 400))
+        noise = rng.standard_normal((trials, 2, 400))
+        found = ask(answer, honest, noise, q, bias, shape=None)
+        centre = honest.mean(axis=1)
+        clean = centre[:, None] + q * noise
+        clean[:, :, 0] += bias
+        rows = np.concatenate([honest, clean], axis=1)
+        one, other = (
+            np.linalg.norm(answered - centre, axis=1) for answered in (krum(rows, 3), median(rows))
+        )
+        where = f"for {trials} rounds, q = {q}, bias = {bias}"
+        judge_experiment(found, one, other, ("Krum", "median"), where)

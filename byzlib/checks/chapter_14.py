@@ -1,157 +1,90 @@
-"""Checkers of chapter 14: a sorting network over rows, distances from blocks of columns."""
-
-import tracemalloc
+"""Checkers of chapter 14: what trimming keeps of a minority, the fall of an account, a fee."""
 
 import numpy as np
 
 from byzlib.checks._experiment import judge_experiment
-from byzlib.checks._form import NotYet, array, ask, calls_of, exercise, judge, require, steps_of
-
-FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
-NETWORKS = [
-    (4, 6, FOUR), (4, 6, [(0, 1)]), (4, 6, [(1, 2), (0, 1)]), (4, 6, [(0, 3), (0, 1)]), (4, 6, []),
-    (6, 1, [(2, 5), (0, 2), (0, 4)]), (2, 9, [(0, 1)]),
-]  # fmt: skip
-SORTS = {"sort", "sorted", "argsort", "lexsort", "partition", "argpartition"}
+from byzlib.checks._form import ask, exercise, judge
+from byzlib.metrics import max_drawdown, profit_and_loss
 
 
-@exercise("Exercise 14.3 a", "the function `exchange` in the section on sorting without looking.")
-def run_network(answer):
-    """`answer(updates, pairs)` puts the pairs of rows in order, one after the other."""
-    rng = np.random.default_rng(14)
-    for n, d, pairs in NETWORKS:
-        updates = rng.integers(-9, 10, (n, d)).astype(float)
-        wanted = f"{n} rows of {d} numbers are wanted."
-        value = ask(answer, updates, pairs, shape=(n, d), wanted=wanted)
-        judge(value, _exchanged(updates, pairs), _network_mistakes(updates, pairs))
-    few, many = (rng.integers(-99, 99, (4, columns)) for columns in (6, 60))
-    sorts = sorted({name for _, name in calls_of(answer, few, FOUR)} & SORTS)
-    require(not sorts, f"no sort: you called {''.join(sorts[:1])}. A pair needs a smaller and a "
-                       "larger row, which NumPy makes of all columns at once.")  # fmt: skip
-    short, long = (steps_of(answer, rows, FOUR) for rows in (few, many))
-    require(long < short + 20, f"no loop over the columns: {few.shape[1]} columns take {short} "
-                               f"steps of Python, {many.shape[1]} take {long}.")  # fmt: skip
+@exercise("Exercise 14.3 a", "the section What one desk alone knows, equation (14.1).")
+def kept_share(answer):
+    """`answer(n, f, k)` is the trimmed mean of k ones and n - k zeros."""
+    for n, f in [(10, 3), (12, 2), (9, 4), (7, 0)]:
+        for k in [*range(f + 1, n - f), *range(f + 1), *range(n - f, n + 1)]:
+            found, plain = ask(answer, n, f, k), (k - f) / (n - 2 * f)
+            mistakes = {
+                "where all k ones are cut off 0 is left, not less.": min(plain, 1),
+                "where only ones are left their mean is 1, not more.": max(plain, 0),
+                "the answer lies between 0 and 1: all ones may be cut off, or only ones left.":
+                    plain,
+                "that is the mean: the trimmed mean first cuts f at each end.": k / n,
+                "you divided by n: only n - 2f values are left.": _both((k - f) / n),
+                "you divided by n - f: f values go at each end, so n - 2f are left.":
+                    _both((k - f) / (n - f)),
+                "you cut f ones off at both ends: below stand zeros.":
+                    _both((k - 2 * f) / (n - 2 * f)),
+                "you kept all k ones: f of them are cut off.": _both(k / (n - 2 * f)),
+            }  # fmt: skip
+            right = np.clip(plain, 0, 1)
+            off = f"it keeps {right:.4g}, not {found:.4g}. Sort and cut by hand."
+            judge(found, right, mistakes, off)
 
 
-def _in_order(a, b):
-    return np.minimum(a, b), np.maximum(a, b)
+def _both(share):
+    """As it is, and brought between 0 and 1."""
+    return share, np.clip(share, 0, 1)
 
 
-def _exchanged(updates, pairs, swap=_in_order):
-    rows = updates.copy()
-    for i, j in pairs:
-        rows[[i, j]] = swap(rows[i], rows[j])
-    return rows
-
-
-def _network_mistakes(updates, pairs):
-    def with_swap(swap):
-        return _exchanged(updates, pairs, swap)
-
-    at_once = updates.copy()
-    for i, j in pairs:
-        at_once[[i, j]] = _in_order(updates[i], updates[j])
-    return {
-        "you write the smaller row before the larger one is taken, so a row is lost; compute both "
-        "first.": with_swap(lambda a, b: (np.minimum(a, b), b)),
-        "you write the larger row before the smaller one is taken, so a row is lost; compute both "
-        "first.": with_swap(lambda a, b: (a, np.maximum(a, b))),
-        "you put the larger one first; row i gets the smaller of the two.":
-            with_swap(lambda a, b: _in_order(a, b)[::-1]),
-        "you exchange whole rows by their first number; each column decides for itself.":
-            with_swap(lambda a, b: (a, b) if a[0] <= b[0] else (b, a)),
-        "you exchange whole rows by their sums; each column decides for itself.":
-            with_swap(lambda a, b: (a, b) if a.sum() <= b.sum() else (b, a)),
-        "you sorted the columns; do what the pairs say, no more.": np.sort(updates, axis=0),
-        "you go through the pairs from the last to the first.": _exchanged(updates, pairs[::-1]),
-        "you stop after the first pair; go through them all.": _exchanged(updates, pairs[:1]),
-        "you compare the rows as given; each pair works on what the last one left.": at_once,
-        "your rows came back as they were.": updates,
-    }  # fmt: skip
-
-
-@exercise("Exercise 14.3 b", "equations (14.1) and (14.7).")
-def distances_from_blocks(answer):
-    """`answer(blocks)` gives squared distances of rows that come in blocks of columns."""
-    rng = np.random.default_rng(41)
-    for n, widths in [(3, (2, 5, 1)), (5, (4,)), (4, (1, 1, 8)), (2, (3, 3))]:
-        blocks = [rng.integers(-9, 10, (n, width)).astype(float) for width in widths]
-        value = _from_iterator(answer, blocks)
-        rows = np.concatenate(blocks, axis=1)
-        gram, right = rows @ rows.T, _apart(rows)
-        norms = np.diagonal(gram)
+@exercise("Exercise 14.3 b", "max_drawdown in the section What a lie costs in money.")
+def largest_fall(answer):
+    """`answer(profit)` is the deepest fall of the summed profits below an earlier high."""
+    rng = np.random.default_rng(12)
+    walks = [rng.integers(-9, 10, size) / 100 for size in (20, 20, 500)]
+    steps = [[2, -1, -3, 1, -1, 6, -1], [-1, 3, 1], [1, 2, 1], [-1, -1, -1], [-2, 5, -1, -2, 4]]
+    for case in [*steps, *walks]:
+        profit = np.array(case, dtype=float)
+        account, right = np.cumsum(profit), max_drawdown(profit)
+        highs = np.maximum.accumulate(account)
+        high = np.maximum(highs, 0)
         mistakes = {
-            "that is the Gram matrix; (14.1) makes distances of it.": gram,
-            "only the last block counts in your table; add the blocks up.": _apart(blocks[-1]),
-            "only the first block counts in your table; add the blocks up.": _apart(blocks[0]),
-            "you took a root; the squared distances are wanted.": np.sqrt(right),
-            "you add up distances of blocks; squared distances add up, distances do not.":
-                sum(np.sqrt(_apart(block)) for block in blocks),
-            "you average over the blocks; their products add up.": right / len(blocks),
-            "you subtract the product once; (14.1) takes it twice.": norms[:, None] + norms - gram,
-            "you add the product; (14.1) subtracts it twice.": norms[:, None] + norms + 2 * gram,
-            "your signs are turned round: a squared distance is not negative.": -right,
+            "a fall is counted as a positive number.": -right,
+            "you left out the start at 0, which counts as a high.": (highs - account).max(),
+            "that is the worst single bar: falls add up over bars.": max(0, -profit.min()),
+            "you looked at profits; add them up first.":
+                (np.maximum.accumulate(profit) - profit).max(),
+            "that is from the highest point to the lowest, in any order: the high comes first.":
+                max(account.max(), 0) - min(account.min(), 0),
+            "that is how far it stands below its high at the end: look at all bars.":
+                high[-1] - account[-1],
+            "that is how far it went below its start: measure from the last high.":
+                max(0, -account.min()),
+            "a fall is counted in units of capital, not as a share of the high.":
+                ((high - account) / np.where(high > 0, high, np.inf)).max(),
+            "that is the largest rise: a high comes first, then a low.":
+                (account - np.minimum(np.minimum.accumulate(account), 0)).max(),
         }  # fmt: skip
-        judge(value, right, mistakes)
-    single = [rng.integers(-9, 10, (3, 4)).astype(np.float32) + np.float32(4096) for _ in range(3)]
-    right = _apart(np.concatenate(single, axis=1).astype(float))
-    require(
-        np.allclose(_from_iterator(answer, single), right, atol=1e-3),
-        "float32 blocks with an offset of 4096 lose their distances; widen each block before you "
-        "multiply.",
-    )
-    few, many = (_memory(answer, blocks) for blocks in (4, 40))
-    require(
-        many < 2 * few,
-        "the rows are too long for memory, and you keep all blocks until the last has come: make "
-        f"a table of each and let it go. 4 blocks take {few >> 10} KB, 40 take {many >> 10} KB.",
-    )
+        found, low = ask(answer, profit), (high - account).argmax()
+        off = (
+            f"the account falls from {high[low]:.4g} to {account[low]:.4g}, by {right:.4g}; yours "
+        )
+        judge(found, right, mistakes, f"{off}{found:.4g}.")
 
 
-def _from_iterator(answer, blocks):
-    """The table of an answer that gets the blocks from an iterator, once."""
-    n, handed, answer.given = len(blocks[0]), [block.copy() for block in blocks], (blocks,)
-    try:
-        value = answer.function(block for block in handed)
-    except TypeError as error:
-        if "generator" not in str(error):
-            raise
-        raise NotYet(
-            "blocks come one by one from an iterator, which has no length and no places; "
-            "take them in a for loop."
-        ) from None
-    require(all(map(np.array_equal, handed, blocks)), "your function changed a block.")
-    require(value is not None, "your function returns None: it must end with `return`.")
-    return array(value, (n, n), f"a table of {n} by {n} squared distances is wanted.")
-
-
-def _memory(answer, blocks):
-    """The most bytes that an answer holds at a time, while this many blocks come."""
-    began = not tracemalloc.is_tracing()
-    if began:
-        tracemalloc.start()
-    tracemalloc.reset_peak()
-    before, _ = tracemalloc.get_traced_memory()
-    answer.function(np.full((3, 3000), float(k)) for k in range(blocks))
-    _, most = tracemalloc.get_traced_memory()
-    if began:
-        tracemalloc.stop()
-    return most - before
-
-
-def _apart(rows):
-    return ((rows[:, None] - rows) ** 2).sum(axis=-1)
-
-
-@exercise("Exercise 14.3 c", "the section on slopes: the logarithm of a ratio over that of sizes.")
-def steeper(answer):
-    """`answer(cost, n, seeds)` is (low end, high end, word): the slope of a cost, minus one."""
-    for power, n, seeds in [(1.3, 8, [*range(10)]), (0.8, 50, [*range(7)]), (1, 20, [*range(6)])]:
-
-        def cost(n, seed, power=power):
-            luck = np.random.default_rng([seed, n]).normal(0, 0.05)
-            return 3 * n**power * 2**luck
-
-        twice, once = (np.log2([cost(size, seed) for seed in seeds]) for size in (2 * n, n))
-        found = ask(answer, cost, n, seeds, shape=None)
-        judge_experiment(found, twice - 1, once, ("steeper", "flatter"), f"from n = {n}")
+@exercise("Exercise 14.3 c", "the section What a lie costs in money, and profit_and_loss.")
+def fee_trial(answer):
+    """`answer(returns, calls, fee)` is (low, high, who): profit of the lazy desk minus the busy."""
+    rng = np.random.default_rng(123)
+    for markets, fee, turn in [(20, 0.0005, 0.0), (20, 0.0, -0.5), (5, 0.0001, 0.0)]:
+        calls = rng.choice(3, (markets, 100), p=[0.3, 0.4, 0.3])
+        calls[0, :3] = 1  # nobody has a side yet
+        busy = calls - 1.0
+        lazy = busy.copy()
+        for t in range(1, 100):
+            lazy[:, t] = np.where(busy[:, t] == 0, lazy[:, t - 1], busy[:, t])
+        idle = lazy * (busy == 0)
+        returns = 0.001 * (rng.standard_normal((markets, 100)) + turn * idle)
+        found = ask(answer, returns, calls, fee, shape=None)
+        one, other = (profit_and_loss(returns, stand, fee).sum(axis=1) for stand in (lazy, busy))
+        where = f"for {markets} markets with a fee of {fee}"
+        judge_experiment(found, one, other, ("lazy", "busy"), where)

@@ -120,7 +120,7 @@ def simulate(
         in each candle, "crash" for the crash and its aftermath; ``attrs["crash"]`` holds the open
         times ``at`` and ``until`` (the last upset one).
 
-    Source: `byzlib.market.stylized_facts` measures the targets; chapter 10 shows them.
+    Source: `byzlib.market.stylized_facts` measures the targets; chapter 12 shows them.
     """
     names = _names(symbols, "symbols")
     if unknown := [name for name in names if name not in SYMBOLS]:

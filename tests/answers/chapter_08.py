@@ -1,238 +1,181 @@
 """Answers to the exercises of chapter 08: right ones, and wrong ones with their hint."""
 
+from statistics import NormalDist
+
 import numpy as np
-from scipy.signal import lfilter
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+from scipy.stats import norm
 
 from byzlib import checks
-from byzlib.aggregators import mean as average
-from byzlib.aggregators import median
-from byzlib.theory import radius_strongly_convex
+from byzlib.aggregators import mean, median
+from byzlib.attacks import min_max
+from byzlib.federated import ByzantineFL, SimpleModel
 from tests.answers.experiment import answers
 
 
-def path_by_loop(rule, answers, theta, rate, rounds):
-    path = np.empty((rounds + 1, len(theta)))
-    path[0] = theta
-    for t in range(rounds):
-        path[t + 1] = path[t] - rate * rule(answers(path[t]))
-    return path
+def votes(n, f):
+    return n - f, n // 2 + 1 - f
 
 
-def path_by_recursion(rule, answers, theta, rate, rounds):
-    if rounds == 0:
-        return [list(theta)]
-    before = path_by_recursion(rule, answers, theta, rate, rounds - 1)
-    last = np.array(before[-1])
-    return [*before, list(last - rate * rule(answers(last)))]
+def shift_by_quantile(n, f):
+    h, s = votes(n, f)
+    return ndtri((h - s) / h)
 
 
-def path_in_place(rule, answers, theta, rate, rounds):
-    theta, path = theta.copy(), []
-    path.append(theta)
-    for _ in range(rounds):
-        theta -= rate * rule(answers(theta))
-        path.append(theta)
-    return np.array(path)
+def shift_by_standard_library(n, f):
+    h, s = votes(n, f)
+    return NormalDist().inv_cdf(1 - s / h)
 
 
-def path_spoiling(rule, answers, theta, rate, rounds):
-    path = path_by_loop(rule, answers, theta, rate, rounds)
-    theta += 1
-    return path
+def shift_by_tail(n, f):
+    h, s = votes(n, f)
+    return np.array(norm.isf(s / h))
 
 
-def path_asking_once(rule, answers, theta, rate, rounds):
-    step = rate * rule(answers(theta))
-    return np.array([theta - t * step for t in range(rounds + 1)])
+def parts(x):
+    p = -x.std(axis=0)
+    return x.mean(axis=0), p, np.linalg.norm(p), np.linalg.norm(x - x.mean(axis=0), axis=1)
 
 
-def loop_with(change):
-    """The right loop with one part of its call changed."""
-    return lambda rule, answers, theta, rate, rounds: path_by_loop(
-        *change(rule, answers, theta, rate, rounds)
-    )
+def sum_by_formula(x):
+    mean, p, size, away = parts(x)
+    return mean + away.max() / size * p
 
 
-def ball(of_variance, of_kappa=np.sqrt, of_mu=lambda mu: mu):
-    """The radius from the honest rows' centred squares (h, d)."""
-
-    def radius(honest, kappa, mu):
-        squares = (honest - honest.mean(axis=0)) ** 2
-        return of_kappa(kappa) * of_variance(squares) / of_mu(mu)
-
-    return radius
+def sum_by_search(x):
+    mean, p, *_ = parts(x)
+    bound = max(((row - x) ** 2).sum() for row in x)
+    gamma = brentq(lambda g: ((mean + g * p - x) ** 2).sum() - bound, 0, 1e6, xtol=1e-14)
+    return (mean + gamma * p).tolist()
 
 
-def G(squares):
-    return np.sqrt(squares.sum(axis=1).mean())
+def success(crowds, bars, batch, rule=median):
+    network = SimpleModel(3, 8, 2)
+    learning = ByzantineFL(network, list(crowds), rule, 2, learning_rate=0.5, batch_size=batch)
+    theta = learning.run(40, seeds=len(crowds), trust=False).theta
+    return (network.predict(theta, bars) == 0).mean(axis=-1)
 
 
-def ball_by_theory(honest, kappa, mu):
-    return radius_strongly_convex(kappa, np.sqrt(honest.var(axis=0).sum()), mu)
+def opened(crowds, bars, batch):
+    return success(crowds, bars, batch), success(crowds, bars, None)
 
 
-def ball_by_pairs(honest, kappa, mu):
-    """The variance is half the mean squared distance of all pairs."""
-    gaps = honest[:, None] - honest
-    return (kappa * (gaps**2).sum(axis=-1).mean() / 2) ** 0.5 / mu
+def opened_under_the_mean(crowds, bars, batch):
+    return success(crowds, bars, batch, mean), success(crowds, bars, None, mean)
 
 
-def ball_from_zero(honest, kappa, mu):
-    return np.sqrt(kappa * (honest**2).sum(axis=1).mean()) / mu
-
-
-def ball_spoiling(honest, kappa, mu):
-    honest -= honest.mean(axis=0)
-    return np.sqrt(kappa * (honest**2).sum(axis=1).mean()) / mu
-
-
-def averages(keep, new, first=lambda slopes: 0.0, late=False):
-    def sent(slopes, beta):
-        memory, rows = first(slopes), []
-        for slope in slopes:
-            before = memory + 0 * slope
-            memory = keep(beta) * memory + new(beta) * slope
-            rows.append(before if late else memory)
-        return np.array(rows)
-
-    return sent
-
-
-def remember_by_filter(slopes, beta):
-    return lfilter([1 - beta], [1, -beta], slopes, axis=0)
-
-
-def remember_by_sum(slopes, beta):
-    """Every slope, weighted by its age."""
-    ages = np.subtract.outer(np.arange(len(slopes)), np.arange(len(slopes)))
-    weights = np.where(ages >= 0, (1 - beta) * beta ** np.maximum(ages, 0), 0.0)
-    return (weights @ slopes).tolist()
-
-
-def remember_in_place(slopes, beta):
-    memory, rows = np.zeros(slopes.shape[1]), []
-    for slope in slopes:
-        memory *= beta
-        memory += (1 - beta) * slope
-        rows.append(memory)
-    return np.array(rows)
-
-
-def remember_spoiling(slopes, beta):
-    slopes *= 1 - beta
-    for t in range(1, len(slopes)):
-        slopes[t] += beta * slopes[t - 1]
-    return slopes
-
-
-def last_two(slopes, beta):
-    before = np.vstack([np.zeros(slopes.shape[1]), slopes[:-1]])
-    return beta * before + (1 - beta) * slopes
-
-
-def memory_distances(centres, noise, beta, rule=median):
-    found = []
-    for kept in (0.0, beta):
-        ends = []
-        for own, drawn in zip(centres, noise.swapaxes(0, 1), strict=True):
-            theta, sent = np.ones(own.shape[1]), np.zeros(own.shape)
-            for now in drawn:
-                sent = kept * sent + (1 - kept) * (theta - own + now)
-                theta = theta - 0.2 * rule(np.vstack([sent, np.full((2, own.shape[1]), 10)]))
-            ends.append(np.linalg.norm(theta - own.mean(axis=0)))
-        found.append(ends)
-    return found
-
-
-def under_the_mean(centres, noise, beta):
-    return memory_distances(centres, noise, beta, average)
-
-
-MEMORY = answers(memory_distances, ("memory", "none"))
+DOOR = answers(opened, ("batches", "all bars"))
 
 RIGHT = [
-    (checks.descend, path_by_loop),
-    (checks.descend, path_by_recursion),
-    (checks.ball_radius, ball(G)),
-    (checks.ball_radius, ball_by_theory),
-    (checks.ball_radius, ball_by_pairs),
-    (checks.remember, averages(lambda b: b, lambda b: 1 - b)),
-    (checks.remember, remember_by_filter),
-    (checks.remember, remember_by_sum),
-    *[(checks.memory_trial, answer) for answer in MEMORY[0]],
+    (checks.unseen_shift, shift_by_quantile),
+    (checks.unseen_shift, shift_by_standard_library),
+    (checks.unseen_shift, shift_by_tail),
+    (checks.min_sum_row, sum_by_formula),
+    (checks.min_sum_row, sum_by_search),
+    *[(checks.door_trial, answer) for answer in DOOR[0]],
 ]
 
+
+def whole_majority(n, f):
+    h = n - f
+    return ndtri((h - (n // 2 + 1)) / h)
+
+
+def one_too_few(n, f):
+    h, s = votes(n, f)
+    return ndtri((h - s + 1) / h)
+
+
+def among_all(n, f):
+    return ndtri((n - votes(n, f)[1]) / n)
+
+
+def spoiled(x):
+    value = sum_by_formula(x)
+    x += 1
+    return value
+
+
+def at(distance):
+    def answer(x):
+        mean, p, size, away = parts(x)
+        return mean + distance(away) / size * p
+
+    return answer
+
+
+def squares(x):
+    mean, p, size, away = parts(x)
+    return mean + away.max() ** 2 / size**2 * p
+
+
+def no_length(x):
+    mean, p, _, away = parts(x)
+    return mean + away.max() * p
+
+
+def signs(x):
+    mean, *_, away = parts(x)
+    return mean - away.max() * np.sign(mean) / np.sqrt(x.shape[1])
+
+
+def variances(x):
+    mean, p, _, away = parts(x)
+    return mean - away.max() * p**2 / np.linalg.norm(p**2)
+
+
+def toward_zero(x):
+    mean, *_, away = parts(x)
+    return mean - away.max() * mean / np.linalg.norm(mean)
+
+
 WRONG = [
+    (checks.unseen_shift, lambda n, f: ndtri(n - f), "ndtri takes a share between 0 and 1"),
+    (checks.unseen_shift, lambda n, f: ndtri((n - f - (n + 1) // 2 + f) / (n - f)), "even n"),
+    (checks.unseen_shift, lambda n, f: [0.1, 0.2], "One number, please"),
+    (checks.unseen_shift, lambda n, f: "much", "One number, please"),
+    (checks.unseen_shift, lambda n, f: np.nan, "ndtri takes a share between 0 and 1"),
+    (checks.unseen_shift, lambda n, f: max(shift_by_quantile(n, f), 0), "off at zero"),
+    (checks.unseen_shift, lambda n, f: ndtr(1 - votes(n, f)[1] / (n - f)), "not its inverse"),
+    (checks.unseen_shift, lambda n, f: 1 - votes(n, f)[1] / (n - f), "share of honest firms"),
+    (checks.unseen_shift, lambda n, f: -shift_by_quantile(n, f), "sign is turned round"),
+    (checks.unseen_shift, among_all, "you divide by n"),
+    (checks.unseen_shift, whole_majority, "the liars are f of it"),
+    (checks.unseen_shift, one_too_few, "one supporter too few"),
     (
-        checks.descend,
-        lambda r, a, x, e, k: path_by_loop(r, a, x, e, max(k, 1)),
-        r"1 models of 2 numbers[^$]*rounds = 0",
+        checks.unseen_shift,
+        lambda n, f: shift_by_quantile(n, f) + 0.01,
+        r"the share is 8 of 14, and its quantile 0.180012; yours is 0.190012.\n.*n = 17, f = 3",
     ),
-    (checks.descend, lambda *a: path_by_loop(*a)[1:], "model of round 0"),
-    (checks.descend, lambda *a: path_by_loop(*a)[-1], "models of 1 numbers"),
-    (checks.descend, lambda *a: path_by_loop(*a)[:-1] * np.nan, "models of 1 numbers"),
+    (checks.min_sum_row, lambda x: x[99], "stopped with IndexError"),
+    (checks.min_sum_row, lambda x: x, r"shape \(6, 4\), not \(4,\)"),
+    (checks.min_sum_row, lambda x: x[0] * np.nan, "finite number is wanted; yours holds nan"),
+    (checks.min_sum_row, spoiled, "changed what it was given"),
+    (checks.min_sum_row, lambda x: sum_by_formula(x) - x.mean(0), "add the average"),
+    (checks.min_sum_row, lambda x: 2 * x.mean(0) - sum_by_formula(x), "you go up"),
+    (checks.min_sum_row, at(np.min), "the loneliest firm"),
+    (checks.min_sum_row, at(np.mean), "the average distance"),
+    (checks.min_sum_row, no_length, "the length of p is missing"),
+    (checks.min_sum_row, squares, "divided their squares"),
+    (checks.min_sum_row, lambda x: min_max(x, 1)[0], "that is Min-Max"),
+    (checks.min_sum_row, lambda x: x.mean(0) - x.std(0), "gamma is still to find"),
+    (checks.min_sum_row, lambda x: x.mean(0) - x.std(0, ddof=1), "gamma is still to find"),
+    (checks.min_sum_row, lambda x: x.mean(0), "the average itself"),
+    (checks.min_sum_row, signs, "not the same number for all"),
+    (checks.min_sum_row, variances, "not minus the variance"),
+    (checks.min_sum_row, at(lambda away: away.max() * len(away) ** 0.5), "the h cancels"),
     (
-        checks.descend,
-        lambda *a: path_by_loop(*a) * np.nan,
-        r"a finite number is wanted[^$]*rounds = 4",
+        checks.min_sum_row,
+        toward_zero,
+        r"not on the line[^$]*step from the mean is \[[^$]*honest = \[\[",
     ),
-    (checks.descend, lambda r, a, x, e, k: np.tile(x, (k + 1, 1)), "nothing moves"),
-    (checks.descend, path_in_place, "in place"),
-    (checks.descend, path_spoiling, "changed what it was given"),
-    (checks.descend, path_asking_once, "asked only once"),
-    (checks.descend, loop_with(lambda r, a, x, e, k: (r, a, x, -e, k)), "you climb"),
-    (checks.descend, loop_with(lambda r, a, x, e, k: (r, a, x, 1.0, k)), "left out the rate"),
-    (checks.descend, loop_with(lambda r, a, x, e, k: (r, a, x, e / 5, k)), "number of firms"),
+    (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
+    (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
+    *[(checks.door_trial, answer, hint) for answer, hint in DOOR[1]],
     (
-        checks.descend,
-        loop_with(lambda r, a, x, e, k: (lambda rows: rows.mean(axis=0), a, x, e, k)),
-        "without the rule",
-    ),
-    (
-        checks.descend,
-        loop_with(lambda r, a, x, e, k: (r, a, x, e / 2, k)),
-        r"is wanted at place \(4, 0\)",
-    ),
-    (checks.ball_radius, lambda honest, kappa, mu: honest, "One number, please"),
-    (checks.ball_radius, lambda honest, kappa, mu: "far", "returned 'far'"),
-    (checks.ball_radius, lambda honest, kappa, mu: np.nan, "finite number is wanted"),
-    (checks.ball_radius, ball_spoiling, "changed what it was given"),
-    (checks.ball_radius, ball_from_zero, "not from zero"),
-    (checks.ball_radius, lambda *a: ball_by_theory(*a) ** 2, "take the root"),
-    (checks.ball_radius, ball(G, of_kappa=lambda kappa: kappa), "kappa bounds the squared"),
-    (checks.ball_radius, ball(lambda s: G(s) ** 2), "not the variance"),
-    (checks.ball_radius, ball(G, of_mu=lambda mu: 1.0), "divide by mu, once"),
-    (checks.ball_radius, ball(G, of_mu=np.sqrt), "not by its root"),
-    (checks.ball_radius, ball(G, of_mu=lambda mu: mu**2), "not by its square"),
-    (checks.ball_radius, ball(G, of_mu=lambda mu: 1 / mu), "multiplying by mu"),
-    (checks.ball_radius, ball(lambda s: np.sqrt(s.sum() / (len(s) - 1))), "not by h - 1"),
-    (checks.ball_radius, ball(lambda s: np.sqrt(s.sum())), "only added them"),
-    (checks.ball_radius, ball(lambda s: np.sqrt(s.mean())), "you averaged them"),
-    (checks.ball_radius, ball(lambda s: np.sqrt(s.mean(axis=0)).mean()), "add over the parameters"),
-    (checks.ball_radius, ball(lambda s: np.sqrt(s.sum(axis=1)).mean()), "square the lengths"),
-    (checks.ball_radius, lambda honest, kappa, mu: 7.0, "is wanted; yours is 7"),
-    (checks.remember, lambda slopes, beta: slopes[-1], "As many rows"),
-    (checks.remember, lambda slopes, beta: slopes * np.nan, "finite number is wanted"),
-    (checks.remember, averages(lambda b: b, lambda b: 1.0), "memory grows"),
-    (checks.remember, averages(lambda b: 1 - b, lambda b: b), "are exchanged"),
-    (
-        checks.remember,
-        averages(lambda b: b, lambda b: 1 - b, lambda x: x[0]),
-        "not the first slope",
-    ),
-    (checks.remember, averages(lambda b: b, lambda b: 1 - b, late=True), "already contains"),
-    (checks.remember, remember_in_place, "in place"),
-    (checks.remember, remember_spoiling, "changed what it was given"),
-    (checks.remember, last_two, "mix in the last slope"),
-    (
-        checks.remember,
-        lambda s, beta: np.cumsum(s, axis=0) / np.arange(1, len(s) + 1)[:, None],
-        "never forgets",
-    ),
-    *[(checks.memory_trial, answer, hint) for answer, hint in MEMORY[1]],
-    (
-        checks.memory_trial,
-        answers(under_the_mean, ("memory", "none"))[0][0],
+        checks.door_trial,
+        answers(opened_under_the_mean, ("batches", "all bars"))[0][0],
         "is wanted at place",
     ),
 ]

@@ -1,186 +1,162 @@
 """Answers to the exercises of chapter 11: right ones, and wrong ones with their hint."""
 
-import statistics
+import math
+from collections import Counter
 
 import numpy as np
 
 from byzlib import checks
-from byzlib.aggregators import krum, median
 from tests.answers.experiment import answers
 
 
-def spread_by_loop(rows):
-    centre = [sum(column) / len(rows) for column in rows.T]
-    apart = sum(sum((x - c) ** 2 for x, c in zip(r, centre, strict=True)) for r in rows)
-    return apart / len(rows) / sum(c**2 for c in centre)
+def needed_by_formula(p, points):
+    return math.ceil(p * (1 - p) * (196 / points) ** 2)
 
 
-def spread_by_variance(rows):
-    return rows.var(axis=0).sum() / (rows.mean(axis=0) ** 2).sum()
+def needed_by_search(p, points):
+    low, high = 0, 10**7
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = 196 * math.sqrt(p * (1 - p) / middle) <= points
+        low, high = (low, middle) if enough else (middle, high)
+    return np.int64(high)
 
 
-def spread_in_place(rows):
-    centre = rows.mean(axis=0)
-    rows -= centre
-    return (rows**2).sum(axis=1).mean() / (centre**2).sum()
+def needed_by_quotient(p, points):
+    return math.ceil(p * (1 - p) / (points / 196) ** 2)
 
 
-def spread(top=lambda a: a.mean(), bottom=lambda size, rows: size):
-    """Ratios that are nearly right."""
-
-    def ratio(rows):
-        centre = rows.mean(axis=0)
-        return top(((rows - centre) ** 2).sum(axis=1)) / bottom((centre**2).sum(), rows)
-
-    return ratio
+def needed_in_hundredths(p, points):
+    return int(np.ceil((1.96 * np.sqrt(p * (1 - p)) / (points / 100)) ** 2))
 
 
-def shares(claims):
-    return claims / claims.sum()
+NEEDED_WRONG = [
+    (lambda p, points: round(p * (1 - p) * (196 / points) ** 2), "8067 is too small"),
+    (
+        lambda p, points: math.floor(p * (1 - p) * (196 / points) ** 2 + 1e-9) + 1,
+        "whole it is enough",
+    ),
+    (lambda p, points: p * (1 - p) * (1.96 / points) ** 2, "hundredths"),
+    (lambda p, points: math.sqrt(p * (1 - p)) * 196 / points, "square root"),
+    (lambda p, points: p * (1 - p) * 1.96 * (100 / points) ** 2, "1.96 has to be squared"),
+    (lambda p, points: math.ceil(4 * needed_by_formula(p, points)), "not the whole width"),
+    (lambda p, points: math.ceil(0.25 * (196 / points) ** 2), "worst case"),
+    (lambda p, points: int(p * (1 - p) * (196 / points) ** 2), "Round up"),
+    (lambda p, points: p * (1 - p) * (196 / points) ** 2, "whole number"),
+    (lambda p, points: needed_by_formula(p, points) + 1, "would do"),
+    (lambda p, points: math.nan, "yours holds nan"),
+    (lambda p, points: [1, 2], "(?i)one number"),
+    (lambda p, points: None, "returns None"),
+]
 
 
-def capped(claims):
-    return shares(np.minimum(claims, np.median(claims)))
+def lucky_by_loop(y, window, test, level):
+    looks_good = []
+    for start in range(0, len(y) - window + 1, window):
+        past = y[start : start + window - test].tolist()
+        future = y[start + window - test : start + window].tolist()
+        counts = Counter(past)
+        name = min(counts, key=lambda k: (-counts[k], k))
+        looks_good.append(future.count(name) >= level * test)
+    return sum(looks_good) / len(looks_good)
 
 
-def capped_by_loop(claims):
-    most = statistics.median(claims.tolist())
-    kept = [min(c, most) for c in claims.tolist()]
-    return [k / sum(kept) for k in kept]
+def lucky_by_arrays(y, window, test, level):
+    rows = np.array_split(y[: len(y) // window * window], len(y) // window)
+    rows = np.stack(rows)
+    counts = (rows[:, :-test, None] == np.arange(3)).sum(axis=1)
+    right = rows[:, -test:] == counts.argmax(axis=1, keepdims=True)
+    return (right.mean(axis=1) >= level).mean()
 
 
-def capped_in_place(claims):
-    claims[claims > np.median(claims)] = int(np.median(claims))
-    return shares(claims)
+def over(windows, learn, good=np.greater_equal):
+    """An answer from its parts: which windows, what is learned, what counts as good."""
+
+    def answer(y, window, test, level):
+        rows = windows(y, window)
+        right = [np.mean(row[-test:] == learn(row, test)) for row in rows]
+        return np.mean(good(right, level))
+
+    return answer
 
 
-def slopes(theta, after, rate, p, hidden):
-    return ((theta - after) / rate)[: (p + 1) * hidden].reshape(p + 1, hidden)
+def side_by_side(y, window):
+    return y[: len(y) // window * window].reshape(-1, window)
 
 
-def read(theta, after, rate, p, hidden):
-    layer = slopes(theta, after, rate, p, hidden)
-    j = np.abs(layer[-1]).argmax()
-    return layer[:-1, j] / layer[-1, j]
+def before(row, test):
+    return np.bincount(row[:-test]).argmax()
 
 
-def read_by_least_squares(theta, after, rate, p, hidden):
-    layer = after[: (p + 1) * hidden] - theta[: (p + 1) * hidden]
-    layer = layer.reshape(p + 1, hidden)
-    return layer[:-1] @ layer[-1] / (layer[-1] @ layer[-1])
+def first_met(row, test):
+    return Counter(row[:-test].tolist()).most_common(1)[0][0]
 
 
-def read_first_unit(*told):
-    layer = slopes(*told)
-    return layer[:-1, 0] / layer[-1, 0]
+def largest(row, test):
+    return 2 - np.bincount(row[:-test], minlength=3)[::-1].argmax()
 
 
-def read_all_units(*told):
-    layer = slopes(*told)
-    return (layer[:-1] / layer[-1]).mean(axis=1)
+def last_met(row, test):
+    return Counter(row[:-test][::-1].tolist()).most_common(1)[0][0]
 
 
-def read_raw(*told):
-    layer = slopes(*told)
-    return layer[:-1, np.abs(layer[-1]).argmax()]
+LUCKY_WRONG = [
+    *(
+        (over(side_by_side, learn), "the smallest is named")
+        for learn in (first_met, largest, last_met)
+    ),
+    (over(side_by_side, lambda row, test: np.bincount(row[-test:]).argmax()), "learned before"),
+    (over(side_by_side, lambda row, test: np.bincount(row).argmax()), "learned before"),
+    (over(side_by_side, lambda row, test: 1), "need not be Flat"),
+    (over(side_by_side, before, np.greater), "at least 75"),
+    (
+        over(lambda y, window: np.lib.stride_tricks.sliding_window_view(y, window), before),
+        "overlap",
+    ),
+    (
+        over(lambda y, window: [y[i : i + window] for i in range(0, len(y), window)], before),
+        "whole window",
+    ),
+    (lambda y, window, test, level: 100 * lucky_by_loop(y, window, test, level), "between 0 and 1"),
+    (lambda y, window, test, level: math.nan, "between 0 and 1"),
+    (lambda y, window, test, level: np.ones(3), "(?i)one number"),
+    (lambda y, window, test, level: 1 - lucky_by_loop(y, window, test, level), "right one"),
+    (lambda y, window, test, level: y.sort() or 0.0, "only goes Up|changed"),
+]
 
 
-def read_largest(*told):
-    layer = slopes(*told)
-    j = layer[-1].argmax()
-    return layer[:-1, j] / layer[-1, j]
+def scores(markets, test):
+    future = markets[:, -test:]
+    learned = np.array([np.bincount(row[:-test]).argmax() for row in markets])
+    by_bar = (future == markets[:, -test - 1 : -1]).mean(axis=1)
+    return by_bar, (future == learned[:, None]).mean(axis=1)
 
 
-def read_transposed(theta, after, rate, p, hidden):
-    layer = ((theta - after) / rate)[: (p + 1) * hidden].reshape(hidden, p + 1)
-    j = np.abs(layer[:, -1]).argmax()
-    return layer[j, :-1] / layer[j, -1]
+def scores_that_peek(markets, test):
+    peeked = np.array([np.bincount(row[-test:]).argmax() for row in markets])
+    return scores(markets, test)[0], (markets[:, -test:] == peeked[:, None]).mean(axis=1)
 
+
+LAST_BAR = answers(scores, ("last bar", "commonest"))
 
 RIGHT = [
-    (checks.heterogeneity, spread()),
-    (checks.heterogeneity, spread_by_loop),
-    (checks.heterogeneity, spread_by_variance),
-    (checks.capped_weights, capped),
-    (checks.capped_weights, capped_by_loop),
-    (checks.read_candle, read),
-    (checks.read_candle, read_by_least_squares),
+    (checks.candles_needed, needed_by_formula),
+    (checks.candles_needed, needed_by_search),
+    (checks.candles_needed, needed_by_quotient),
+    (checks.candles_needed, needed_in_hundredths),
+    (checks.lucky_share, lucky_by_loop),
+    (checks.lucky_share, lucky_by_arrays),
+    (checks.lucky_share, over(side_by_side, before)),
+    *[(checks.last_bar_trial, answer) for answer in LAST_BAR[0]],
 ]
 
 WRONG = [
-    (checks.heterogeneity, spread(lambda a: a.sum()), "take their mean"),
-    (checks.heterogeneity, spread(lambda a: a.sum() / (len(a) - 1)), "divides by n"),
+    *((checks.candles_needed, *case) for case in NEEDED_WRONG),
+    *((checks.lucky_share, *case) for case in LUCKY_WRONG),
+    *[(checks.last_bar_trial, answer, hint) for answer, hint in LAST_BAR[1]],
     (
-        checks.heterogeneity,
-        lambda rows: rows.var(axis=0).mean() / (rows.mean(axis=0) ** 2).sum(),
-        "average over rows",
+        checks.last_bar_trial,
+        answers(scores_that_peek, ("last bar", "commonest"))[0][0],
+        "is wanted at place",
     ),
-    (checks.heterogeneity, spread(bottom=lambda size, rows: 1), "did not divide"),
-    (checks.heterogeneity, spread(bottom=lambda size, rows: size**0.5), "not by its square"),
-    (checks.heterogeneity, lambda rows: spread()(rows) ** 0.5, "square root"),
-    (
-        checks.heterogeneity,
-        spread(bottom=lambda size, rows: (rows**2).sum(axis=1).mean()),
-        "what they share",
-    ),
-    (checks.heterogeneity, spread(lambda a: np.sqrt(a).mean()), "squared before"),
-    (checks.heterogeneity, spread_in_place, "changed what it was given"),
-    (checks.heterogeneity, lambda rows: np.nan, "finite number is wanted; yours holds nan"),
-    (checks.heterogeneity, lambda rows: rows, "One number"),
-    (checks.capped_weights, lambda c: np.minimum(c, np.median(c)), "divide by their sum"),
-    (checks.capped_weights, shares, "no cap was set"),
-    (checks.capped_weights, lambda c: np.full(len(c), 1 / len(c)), "keep their size"),
-    (checks.capped_weights, lambda c: shares(np.minimum(c, c.mean())), "which a liar moves"),
-    (
-        checks.capped_weights,
-        lambda c: np.minimum(c, np.median(c)) / c.sum(),
-        "before the cap",
-    ),
-    (checks.capped_weights, lambda c: shares(np.maximum(c, np.median(c))), "cut the large"),
-    (
-        checks.capped_weights,
-        lambda c: shares(np.where(c > np.median(c), 0, c)),
-        "counts as the median",
-    ),
-    (checks.capped_weights, capped_in_place, "changed what it was given"),
-    (checks.capped_weights, lambda c: 2 * capped(c), "add up to 2"),
-    (checks.capped_weights, lambda c: shares(np.minimum(c, c.min() + 1)), "is wanted at place 1"),
-    (checks.capped_weights, lambda c: c * np.nan, "finite number is wanted; yours holds nan"),
-    (checks.capped_weights, lambda c: 1.0, "One weight a client"),
-    (checks.read_candle, read_first_unit, "divided by zero"),
-    (checks.read_candle, read_all_units, "divided by zero"),
-    (checks.read_candle, read_largest, "largest in size; all of them may be negative"),
-    (checks.read_candle, lambda *told: -read(*told), "wrong sign"),
-    (checks.read_candle, lambda *told: 1 / read(*told), "turn the quotient round"),
-    (checks.read_candle, read_raw, "divide by the bias gradient"),
-    (
-        checks.read_candle,
-        lambda theta, after, rate, p, k: read(theta, after, rate, p, k) / rate,
-        "cancels in the quotient",
-    ),
-    (checks.read_candle, read_transposed, "columns are hidden units"),
-    (checks.read_candle, lambda *told: slopes(*told), "features, please"),
-]
-
-
-def errors(honest, noise, q, bias, around=np.mean):
-    """Distance of Krum and of the median from the honest average, by round."""
-    found = []
-    for own, drawn in zip(honest, noise, strict=True):
-        clean = around(own, axis=0) + q * drawn
-        clean[:, 0] += bias
-        rows = np.vstack([own, clean])
-        found.append([np.linalg.norm(F - own.mean(axis=0)) for F in (krum(rows, 3), median(rows))])
-    return np.transpose(found)
-
-
-def around_the_median(*given):
-    return errors(*given, around=np.median)
-
-
-CLEAN = answers(errors, ("Krum", "median"))
-RIGHT += [(checks.clean_trial, answer) for answer in CLEAN[0]]
-WRONG += [(checks.clean_trial, answer, hint) for answer, hint in CLEAN[1]]
-WRONG += [
-    (checks.clean_trial, answers(around_the_median, ("Krum", "median"))[0][0], "is wanted at")
 ]

@@ -1,214 +1,186 @@
 """Answers to the exercises of chapter 13: right ones, and wrong ones with their hint."""
 
-import math
+import statistics
 
 import numpy as np
-from scipy import stats
-from scipy.special import rel_entr, xlogy
 
-from byzlib import checks, risk
+from byzlib import checks
+from byzlib.aggregators import krum, median
 from tests.answers.experiment import answers
 
 
-def ratio(x, T, p):
-    return 2 * (
-        xlogy(x, x / T) + xlogy(T - x, 1 - x / T) - xlogy(x, p) - xlogy(T - x, 1 - p)
-    )  # fmt: skip
+def spread_by_loop(rows):
+    centre = [sum(column) / len(rows) for column in rows.T]
+    apart = sum(sum((x - c) ** 2 for x, c in zip(r, centre, strict=True)) for r in rows)
+    return apart / len(rows) / sum(c**2 for c in centre)
 
 
-def ratio_as_entropy(x, T, p):
-    return 2 * T * (rel_entr(x / T, p) + rel_entr(1 - x / T, 1 - p))
+def spread_by_variance(rows):
+    return rows.var(axis=0).sum() / (rows.mean(axis=0) ** 2).sum()
 
 
-def ratio_of_library(x, T, p):
-    return risk.kupiec(np.arange(T) < x, p).statistic
+def spread_in_place(rows):
+    centre = rows.mean(axis=0)
+    rows -= centre
+    return (rows**2).sum(axis=1).mean() / (centre**2).sum()
 
 
-def rest(q, n, f, b):
-    return max(q - f / (n - f) * min(max(b, -q), 1 - q), 0)
+def spread(top=lambda a: a.mean(), bottom=lambda size, rows: size):
+    """Ratios that are nearly right."""
+
+    def ratio(rows):
+        centre = rows.mean(axis=0)
+        return top(((rows - centre) ** 2).sum(axis=1)) / bottom((centre**2).sum(), rows)
+
+    return ratio
 
 
-def rest_by_clip(q, n, f, b):
-    return np.clip(q - f / (n - f) * np.clip(b, -q, 1 - q), 0, None)
+def shares(claims):
+    return claims / claims.sum()
 
 
-def area_by_pairs(attacked, clean):
-    pairs = [(a > c) + (a == c) / 2 for a in attacked for c in clean]
-    return sum(pairs) / len(pairs)
+def capped(claims):
+    return shares(np.minimum(claims, np.median(claims)))
 
 
-def area_by_test(attacked, clean):
-    return (
-        stats.mannwhitneyu(attacked, clean, method="exact").statistic / len(attacked) / len(clean)
-    )
+def capped_by_loop(claims):
+    most = statistics.median(claims.tolist())
+    kept = [min(c, most) for c in claims.tolist()]
+    return [k / sum(kept) for k in kept]
+
+
+def capped_in_place(claims):
+    claims[claims > np.median(claims)] = int(np.median(claims))
+    return shares(claims)
+
+
+def slopes(theta, after, rate, p, hidden):
+    return ((theta - after) / rate)[: (p + 1) * hidden].reshape(p + 1, hidden)
+
+
+def read(theta, after, rate, p, hidden):
+    layer = slopes(theta, after, rate, p, hidden)
+    j = np.abs(layer[-1]).argmax()
+    return layer[:-1, j] / layer[-1, j]
+
+
+def read_by_least_squares(theta, after, rate, p, hidden):
+    layer = after[: (p + 1) * hidden] - theta[: (p + 1) * hidden]
+    layer = layer.reshape(p + 1, hidden)
+    return layer[:-1] @ layer[-1] / (layer[-1] @ layer[-1])
+
+
+def read_first_unit(*told):
+    layer = slopes(*told)
+    return layer[:-1, 0] / layer[-1, 0]
+
+
+def read_all_units(*told):
+    layer = slopes(*told)
+    return (layer[:-1] / layer[-1]).mean(axis=1)
+
+
+def read_raw(*told):
+    layer = slopes(*told)
+    return layer[:-1, np.abs(layer[-1]).argmax()]
+
+
+def read_largest(*told):
+    layer = slopes(*told)
+    j = layer[-1].argmax()
+    return layer[:-1, j] / layer[-1, j]
+
+
+def read_transposed(theta, after, rate, p, hidden):
+    layer = ((theta - after) / rate)[: (p + 1) * hidden].reshape(hidden, p + 1)
+    j = np.abs(layer[:, -1]).argmax()
+    return layer[j, :-1] / layer[j, -1]
 
 
 RIGHT = [
-    (checks.coverage_ratio, ratio),
-    (checks.coverage_ratio, ratio_as_entropy),
-    (checks.coverage_ratio, ratio_of_library),
-    (checks.resting_share, rest),
-    (checks.resting_share, rest_by_clip),
-    (checks.area, area_by_pairs),
-    (checks.area, area_by_test),
-    (checks.area, lambda a, c: risk.auc(a, c).area),
+    (checks.heterogeneity, spread()),
+    (checks.heterogeneity, spread_by_loop),
+    (checks.heterogeneity, spread_by_variance),
+    (checks.capped_weights, capped),
+    (checks.capped_weights, capped_by_loop),
+    (checks.read_candle, read),
+    (checks.read_candle, read_by_least_squares),
 ]
-
-
-def naive(x, T, p):
-    return -2 * (
-        x * np.log(p) + (T - x) * np.log(1 - p) - x * np.log(x / T) - (T - x) * np.log(1 - x / T)
-    )  # fmt: skip
-
-
-def python_logs(x, T, p):
-    return 2 * (x * math.log(x / T / p) + (T - x) * math.log((1 - x / T) / (1 - p)))
-
-
-def sorts_in_place(attacked, clean):
-    attacked.sort()
-    return area_by_pairs(attacked, clean)
-
-
-def by_powers(x, T, p):
-    def likelihood(share):
-        return np.float64(share) ** x * np.float64(1 - share) ** (T - x)
-
-    return 2 * np.log(likelihood(x / T) / likelihood(p))
-
 
 WRONG = [
-    (checks.coverage_ratio, by_powers, r"take logs first.*\n.*x = 900, T = 1000"),
-    (checks.coverage_ratio, naive, r"leave the term with 0 ln 0 out.\n.*x = 0, T = 250"),
-    (checks.coverage_ratio, python_logs, r"leave the term.*\n.*x = 0, T = 250"),
-    (checks.coverage_ratio, lambda x, T, p: ratio(x, T, p) / 2, "the 2 in front"),
-    (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p), "the sign is turned: the ratio"),
-    (checks.coverage_ratio, lambda x, T, p: -ratio(x, T, p) / 2, "turned and the 2 is missing"),
-    (checks.coverage_ratio, lambda x, T, p: ratio(x, T, p) / np.log(10), "natural logarithm"),
+    (checks.heterogeneity, spread(lambda a: a.sum()), "take their mean"),
+    (checks.heterogeneity, spread(lambda a: a.sum() / (len(a) - 1)), "divides by n"),
     (
-        checks.coverage_ratio,
-        lambda x, T, p: -2 * (x * np.log(p) + (T - x) * np.log(1 - p)),
-        "belongs below",
+        checks.heterogeneity,
+        lambda rows: rows.var(axis=0).mean() / (rows.mean(axis=0) ** 2).sum(),
+        "average over rows",
     ),
-    (checks.coverage_ratio, lambda x, T, p: 2 * xlogy(x, x / T / p), "without an exceedance"),
+    (checks.heterogeneity, spread(bottom=lambda size, rows: 1), "did not divide"),
+    (checks.heterogeneity, spread(bottom=lambda size, rows: size**0.5), "not by its square"),
+    (checks.heterogeneity, lambda rows: spread()(rows) ** 0.5, "square root"),
     (
-        checks.coverage_ratio,
-        lambda x, T, p: (x - T * p) ** 2 / (T * p * (1 - p)),
-        "the ratio has logarithms",
+        checks.heterogeneity,
+        spread(bottom=lambda size, rows: (rows**2).sum(axis=1).mean()),
+        "what they share",
     ),
-    (checks.coverage_ratio, lambda x, T, p: 7.5, "the ratio is 0.108435, not 7.5"),
-    (checks.coverage_ratio, lambda x, T, p: np.nan, "no finite number"),
-    (checks.coverage_ratio, lambda x, T, p: "much", "One number"),
+    (checks.heterogeneity, spread(lambda a: np.sqrt(a).mean()), "squared before"),
+    (checks.heterogeneity, spread_in_place, "changed what it was given"),
+    (checks.heterogeneity, lambda rows: np.nan, "finite number is wanted; yours holds nan"),
+    (checks.heterogeneity, lambda rows: rows, "One number"),
+    (checks.capped_weights, lambda c: np.minimum(c, np.median(c)), "divide by their sum"),
+    (checks.capped_weights, shares, "no cap was set"),
+    (checks.capped_weights, lambda c: np.full(len(c), 1 / len(c)), "keep their size"),
+    (checks.capped_weights, lambda c: shares(np.minimum(c, c.mean())), "which a liar moves"),
     (
-        checks.resting_share,
-        lambda q, n, f, b: max(q - f / n * min(max(b, -q), 1 - q), 0),
-        "f / n is not the weight",
+        checks.capped_weights,
+        lambda c: np.minimum(c, np.median(c)) / c.sum(),
+        "before the cap",
     ),
+    (checks.capped_weights, lambda c: shares(np.maximum(c, np.median(c))), "cut the large"),
     (
-        checks.resting_share,
-        lambda q, n, f, b: max(q + f / (n - f) * min(max(b, -q), 1 - q), 0),
-        "the sign of b is turned",
+        checks.capped_weights,
+        lambda c: shares(np.where(c > np.median(c), 0, c)),
+        "counts as the median",
     ),
+    (checks.capped_weights, capped_in_place, "changed what it was given"),
+    (checks.capped_weights, lambda c: 2 * capped(c), "add up to 2"),
+    (checks.capped_weights, lambda c: shares(np.minimum(c, c.min() + 1)), "is wanted at place 1"),
+    (checks.capped_weights, lambda c: c * np.nan, "finite number is wanted; yours holds nan"),
+    (checks.capped_weights, lambda c: 1.0, "One weight a client"),
+    (checks.read_candle, read_first_unit, "divided by zero"),
+    (checks.read_candle, read_all_units, "divided by zero"),
+    (checks.read_candle, read_largest, "largest in size; all of them may be negative"),
+    (checks.read_candle, lambda *told: -read(*told), "wrong sign"),
+    (checks.read_candle, lambda *told: 1 / read(*told), "turn the quotient round"),
+    (checks.read_candle, read_raw, "divide by the bias gradient"),
     (
-        checks.resting_share,
-        lambda q, n, f, b: q - f / (n - f) * min(max(b, -q), 1 - q),
-        "never negative",
+        checks.read_candle,
+        lambda theta, after, rate, p, k: read(theta, after, rate, p, k) / rate,
+        "cancels in the quotient",
     ),
-    (checks.resting_share, lambda q, n, f, b: max(q - f / (n - f) * b, 0), r"into \[-q, 1 - q\]"),
-    (checks.resting_share, lambda q, n, f, b: q - f / (n - f) * b, "never negative"),
-    (checks.resting_share, lambda q, n, f, b: q, "the lies are missing"),
-    (checks.resting_share, lambda q, n, f, b: 0.3, "is wanted; yours is 0.3"),
-    (checks.resting_share, lambda q, n, f, b: np.nan, "finite number is wanted; yours holds nan"),
-    (checks.resting_share, lambda q, n, f, b: q / (f - f), "stopped with ZeroDivisionError"),
-    (checks.resting_share, lambda q, n, f, b: None, "returns None"),
-    (checks.area, lambda a, c: area_by_pairs(c, a), "exchanged"),
-    (checks.area, lambda a, c: np.mean(a[:, None] > c), "ties are missing"),
-    (checks.area, lambda a, c: np.mean(a[:, None] >= c), "one half, not one"),
-    (checks.area, lambda a, c: area_by_pairs(a, c) * len(a) * len(c), "divide by the number"),
-    (checks.area, lambda a, c: np.mean(a > c), "round with round"),
-    (checks.area, lambda a, c: 0.3, "is wanted; yours is 0.3"),
-    (checks.area, lambda a, c: np.nan, "finite number is wanted; yours holds nan"),
-    (checks.area, lambda a, c: a, "One number"),
-    (checks.area, sorts_in_place, "changed what it was given"),
+    (checks.read_candle, read_transposed, "columns are hidden units"),
+    (checks.read_candle, lambda *told: slopes(*told), "features, please"),
 ]
 
 
-def waits(calm, told, drift, window, share=0.95):
-    """Rounds until the average and the cumulated sum ring, by run."""
-
-    def averages(run):
-        return [np.mean(run[t - window : t]) for t in range(window, len(run) + 1)]
-
-    def rounds(watch, early):
-        border = np.quantile([max(watch(run)) for run in calm], share)
-        for run in told:
-            late = [t for t, value in enumerate(watch(run), early) if value >= border]
-            yield min(late, default=len(run))
-
-    def summed(run):
-        return risk.cusum(run, drift)
-
-    return [np.array([*rounds(*how)], float) for how in ((averages, window), (summed, 1))]
+def errors(honest, noise, q, bias, around=np.mean):
+    """Distance of Krum and of the median from the honest average, by round."""
+    found = []
+    for own, drawn in zip(honest, noise, strict=True):
+        clean = around(own, axis=0) + q * drawn
+        clean[:, 0] += bias
+        rows = np.vstack([own, clean])
+        found.append([np.linalg.norm(F - own.mean(axis=0)) for F in (krum(rows, 3), median(rows))])
+    return np.transpose(found)
 
 
-def of_every_round(calm, told, drift, window):
-    """Peace for 95 % of the rounds, not of the runs."""
-    rounds = calm.reshape(-1, 1)
-    return waits(np.repeat(rounds, told.shape[1], axis=1), told, drift, window)
+def around_the_median(*given):
+    return errors(*given, around=np.median)
 
 
-ALARM = answers(waits, ("adding up", "average"))
-RIGHT += [(checks.alarm_trial, answer) for answer in ALARM[0]]
-WRONG += [(checks.alarm_trial, answer, hint) for answer, hint in ALARM[1]]
+CLEAN = answers(errors, ("Krum", "median"))
+RIGHT += [(checks.clean_trial, answer) for answer in CLEAN[0]]
+WRONG += [(checks.clean_trial, answer, hint) for answer, hint in CLEAN[1]]
 WRONG += [
-    (checks.alarm_trial, answers(of_every_round, ("adding up", "average"))[0][0], "wanted at")
-]
-
-
-def leans(book, shocks, desks, low, high):
-    fair = ((shocks >= low) & (shocks <= high)).all(axis=1)
-    loss, desks = risk.stress_losses(book, shocks[fair]), desks[fair]
-    desk = desks[loss.argmax()]
-    return desk, loss.max(), loss[desks != desk].max()
-
-
-def leans_by_loop(book, shocks, desks, low, high):
-    worst = {}
-    for shock, desk in zip(shocks.tolist(), desks.tolist(), strict=True):
-        if all(low <= x <= high for x in shock):
-            loss = -sum(b * x for b, x in zip(book, shock, strict=True))
-            worst[desk] = max(loss, worst.get(desk, loss))
-    desk = max(worst, key=worst.get)
-    return [desk, worst[desk], max(loss for k, loss in worst.items() if k != desk)]
-
-
-def counted_once(book, shocks, desks, low, high):
-    """Without the desk's scenario, though another desk sent it too."""
-    kept, first = np.unique(shocks, axis=0, return_index=True)
-    return leans(book, kept, desks[first], low, high)
-
-
-def as_votes(book, shocks, desks, low, high):
-    each = [(-shocks @ book)[(shocks >= low).all(axis=1) & (desks == k)].max() for k in set(desks)]
-    desk = int(np.argmax(each))
-    return desk, np.mean(each), np.mean(np.delete(each, desk))
-
-
-RIGHT += [(checks.leans_on, leans), (checks.leans_on, leans_by_loop)]
-WRONG += [
-    (checks.leans_on, lambda b, s, d, low, high: leans(b, s, d, -9, 9), "is refused"),
-    (checks.leans_on, lambda b, *rest: leans(-b, *rest), "positive when money is lost"),
-    (checks.leans_on, counted_once, "sent is still there"),
-    (checks.leans_on, as_votes, "is a vote"),
-    (
-        checks.leans_on,
-        lambda *given: (leans(*given)[0] + 1, *leans(*given)[1:]),
-        "counted from 0",
-    ),
-    (
-        checks.leans_on,
-        lambda *given: (*leans(*given)[:2], leans(*given)[1] - leans(*given)[2]),
-        "not the difference",
-    ),
-    (checks.leans_on, lambda *given: leans(*given)[1], "A desk and two losses"),
+    (checks.clean_trial, answers(around_the_median, ("Krum", "median"))[0][0], "is wanted at")
 ]
