@@ -1,4 +1,4 @@
-"""Laws that hold for every input, and where they end: symmetry, unanimity, boxes, breakdown."""
+"""What all rules promise: symmetry, unanimity, boxes, breakdown; stacks, types, broken rows."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,12 @@ from byzlib.aggregators import krum, mean, median, multi_krum
 from tests.catalogue import DEFENDED, EVERYTHING, PIPELINES, PREAGGREGATIONS, RULES, Rule
 
 ALL = {"mean": Rule(lambda x, f, **k: mean(x, **k), lambda f: 1, "TSRODW", False), **EVERYTHING}
+DRAWING = [name for name in EVERYTHING if "buck" in name or "of_means" in name]
 rng = np.random.default_rng(181)
+
+
+def call(name, x, f=2, **k):
+    return ALL[name].call(x, f, **k)
 
 
 @st.composite
@@ -139,6 +144,123 @@ def test_breakdown(name):
 def test_multi_krum_of_one_is_krum():
     x = rng.standard_normal((20, 9, 4))
     np.testing.assert_array_equal(multi_krum(x, 3, 1), krum(x, 3))
+
+
+# What every rule is given and gives back
+
+
+@pytest.mark.parametrize("name", [name for name in EVERYTHING if name not in DRAWING])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lead", [(), (0,), (1,), (2, 3), (40,)])
+def test_stacked_trials_equal_the_loop(name, dtype, lead):
+    x = np.random.default_rng(1).standard_normal((*lead, 11, 5)).astype(dtype)
+    for index in list(np.ndindex(lead))[1::3]:  # rows are broken in some of the trials only
+        x[index][[4, 6], 2] = np.nan, np.inf
+    result, weights = call(name, x, return_weights=True)
+    assert result.shape[: len(lead)] == lead and result.shape[-1] == 5 and result.dtype == dtype
+    assert weights.shape == (*result.shape[:-1], 11)
+    for index in np.ndindex(lead):
+        alone, alone_weights = call(name, x[index], return_weights=True)
+        # Sums of another number of trials may be taken in another order.
+        exact = 1e-6 if dtype == np.float32 else 1e-13
+        np.testing.assert_allclose(result[index], alone, rtol=exact, atol=exact)
+        np.testing.assert_allclose(weights[index], alone_weights, rtol=1e-5, atol=exact)
+
+
+@pytest.mark.parametrize("name", DEFENDED)
+def test_weights_sum_to_one(name):
+    x = np.random.default_rng(8).standard_normal((6, 11, 5))
+    x[3, 2], x[4], x[5] = np.inf, 0, x[5, 0]
+    _, weights = DEFENDED[name].call(x, 2, return_weights=True)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name in DEFENDED if "W" in DEFENDED[name].laws])
+def test_answers_that_are_weights_times_updates(name):
+    x = np.random.default_rng(9).standard_normal((20, 11, 5))
+    result, weights = DEFENDED[name].call(x, 2, return_weights=True)
+    np.testing.assert_allclose(result, np.einsum("tn,tnd->td", weights, x), atol=1e-13)
+
+
+@pytest.mark.parametrize("name", [name for name in DEFENDED if name not in DRAWING])
+def test_broken_rows_are_dropped_with_their_share_of_f(name):
+    x = np.random.default_rng(2).standard_normal((11, 4))
+    x[3, 1], x[7] = np.nan, -np.inf
+    expected = DEFENDED[name].call(np.delete(x, [3, 7], axis=0), 0)
+    result, weights = DEFENDED[name].call(x, 2, return_weights=True)
+    np.testing.assert_allclose(result, expected, rtol=1e-13)
+    assert weights[3] == weights[7] == 0
+    np.testing.assert_array_equal(DEFENDED[name].call(x, 2), result)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_more_broken_rows_than_expected_are_refused(name):
+    x = np.random.default_rng(2).standard_normal((4, 11, 4))
+    rule = EVERYTHING[name]
+    if name == "buckets then geometric median":
+        pytest.skip("five broken rows may spoil three buckets of six")
+    limit = 2 if rule.takes_f else 5
+    x[2, :limit, 1] = np.nan
+    answer = rule.call(x, 2)  # as many as expected are tolerated
+    assert name in PREAGGREGATIONS or np.isfinite(answer).all()
+    x[2, limit, 3] = np.inf
+    caller = {"mixing": "nearest_neighbor_mixing", "clipping": "adaptive_clipping"}.get(
+        name.split()[0], name
+    )
+    with pytest.raises(ValueError, match=f"{caller} tolerates {limit} faulty of n = 11 .* got "):
+        rule.call(x, 2)
+
+
+def test_krum_scores_of_a_broken_row_are_infinite():
+    x = np.arange(7.0)[:, None]
+    x[3] = np.nan
+    scores = ag.krum_scores(x, 2)
+    assert np.isinf(scores[3]) and np.isfinite(np.delete(scores, 3)).all()
+
+
+def test_the_mean_does_not_defend():
+    x = np.ones((4, 2))
+    x[0, 0] = np.nan
+    result = mean(x)
+    assert np.isnan(result[0]) and result[1] == 1
+    assert np.isinf(mean([[np.inf], [1.0]]))
+    assert np.isnan(mean([[np.inf], [-np.inf]]))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_types_and_aliasing(name):
+    x = np.random.default_rng(3).standard_normal((11, 6))
+    x[4] = x[5] = x[6]  # the answer of some rules is then a row, and must still be a copy
+    x.flags.writeable = False
+    before = x.copy()
+    result, weights = call(name, x, return_weights=True)
+    assert not np.shares_memory(result, x) and not np.shares_memory(weights, x)
+    result += 1
+    weights += 1  # ours to change
+    np.testing.assert_array_equal(x, before)
+    result = call(name, x)
+    assert call(name, x.astype(np.float32)).dtype == np.float32
+    assert call(name, np.arange(66).reshape(11, 6)).dtype == np.float64
+    assert call(name, x.astype(">f8")).dtype == np.float64
+    half = call(name, x.astype(np.float16))
+    assert half.dtype == np.float64
+    np.testing.assert_array_equal(call(name, x.tolist()), result)
+    np.testing.assert_array_equal(call(name, list(x)), result)
+    assert call(name, np.zeros((0, 11, 6))).shape[0] == 0
+    wide = np.asfortranarray(np.repeat(x, 2, axis=1))
+    for other in (np.asfortranarray(x), wide[:, ::2], x[::-1][::-1], np.repeat(x, 2, axis=0)[::2]):
+        np.testing.assert_allclose(call(name, other), result, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_client(name):
+    one = [[0.3, 0.4]]
+    if name in DRAWING or ALL[name].least(0) > 1:
+        with pytest.raises(ValueError, match="n = 1"):
+            call(name, one, 0)
+    else:
+        assert np.array(call(name, one, 0)).ravel().tolist() == [0.3, 0.4]
 
 
 def test_every_rule_has_its_laws():

@@ -12,7 +12,7 @@ from tests.planted_list import ERRORS, wronged
 
 SAMPLE = {
     "Krum counts a neighbour too many": "test_aggregators.py::test_krum_by_hand",
-    "mixing leaves the row itself out": "test_definitions.py::test_nearest_neighbor_mixing",
+    "mixing leaves the row itself out": "test_aggregators.py::test_slow_definitions",
     "the median of an even crowd is the lower of two": "00",
     "clients poison nothing": "test_clients.py::test_poison_acts_on_training_only",
 }
