@@ -1,6 +1,7 @@
 """Features, labels, splits: values by hand, no look-ahead, nothing across a gap."""
 
 import datetime
+import gzip
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byzlib import market
 from byzlib.market import features
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
@@ -435,3 +437,70 @@ def split(train, test, purge="10min", embargo="0min", times=None):
 def test_illegal_use(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+# --- files of candles ---
+
+HEAD, BARS = "open,high,low,close,volume", ["100.1,110,90,105,10", "105,115,105,115,2.5e-1"]
+
+
+def filed(tmp_path, *lines, name="candles.csv"):
+    path = tmp_path / name
+    packed = gzip.compress if name.endswith(".gz") else bytes
+    path.write_bytes(packed("\n".join(lines).encode()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["candles.csv", "candles.csv.gz"])
+@pytest.mark.parametrize("head, opened, known", [
+    (f"ts_ms,{HEAD},turnover,source", ["1735689600000,{},9,here", "1735689900000,{},9,here"],
+     {"source": "here"}),
+    (f"ts_ms,{HEAD}", ["1735689600000,{}", "1735689900000,{}"], {}),
+    (f"start_at,symbol,{HEAD}", ["1735689600,BTCUSDT,{}", "1735689900,BTCUSDT,{}"],
+     {"symbol": "BTCUSDT"}),
+    (f"open_time,{HEAD}", ["2025-01-01 00:00:00+00:00,{}", "2025-01-01T02:05+02:00,{}"], {}),
+    (f"open_time,{HEAD}", ["2025-01-01,{}", "2025-01-01 00:05,{}"], {}),
+    (None, ["2025.01.01 03:00,{}", "2025.01.01 03:05,{}"], {}),  # MetaTrader's clock, UTC+3
+])  # fmt: skip
+def test_files_of_candles_are_read_exactly(tmp_path, name, head, opened, known):
+    lines = [line.format(bar) for line, bar in zip(opened, BARS, strict=True)]
+    found = market.read_candles(filed(tmp_path, *([head] if head else []), *lines, name=name))
+    assert found[COLUMNS].to_numpy().tolist() == [[float(x) for x in b.split(",")] for b in BARS]
+    assert found.index.equals(table(ROWS[:2]).index) and found.index.name == "open_time"
+    assert found.attrs == {"source": name} | known
+    assert len(features.labels(found)) == 1
+
+
+@pytest.mark.parametrize("lines, said", [
+    ([], "No columns"),
+    (["side,size,price"], "needs one column ts_ms.* has 0 rows of .'side', 'size', 'price'"),
+    ([f"ts_ms,{HEAD}"], "has 0 rows"),
+    (["ts_ms,open,high,low,close", "1735689600000,1,1,1,1"], "candles lack volume"),
+    ([f"ts_ms,{HEAD}", f"17356896000,{BARS[0]}"], "needs seconds or milli.*; has '17356896000'$"),
+    ([f"ts_ms,{HEAD}", f"yesterday,{BARS[0]}"], "needs seconds or milli.*; has 'yesterday'"),
+    ([f"ts_ms,{HEAD}", f"1735689600000,{BARS[0]},7"], "Expected 6 fields in line 2, saw 7"),
+    ([f"ts_ms,{HEAD}", "1735689600000,1,1,1,1"], "volume needs plain decimals"),
+    ([f"ts_ms,{HEAD},close", f"1735689600000,{BARS[0]},7"], "no name twice"),
+    ([f"ts_ms,open_time,{HEAD}", f"1735689600,1735689600,{BARS[0]}"], "one column ts_ms"),
+    ([f"ts_ms,{HEAD}", f"1735689900000,{BARS[0]}", f"1735689600000,{BARS[1]}"], "newest first"),
+    ([f"ts_ms,{HEAD}", "1735689600000,1,1,1,1_0,1"], "close needs plain decimals; has '1_0'"),
+    ([f"ts_ms,{HEAD}", "1735689600000,1,1,1,1,"], "volume needs plain decimals; has ''"),
+    ([f"ts_ms,{HEAD}", "1735689600000,1,1,1,2,1"], "high or low inside the body"),
+    (["2025.01.01 03:00,1,1,1,1,1", "yesterday,1,1,1,1,1"], "has 'yesterday'"),
+    (["\0SQLite format"], ""),
+])  # fmt: skip
+def test_a_file_of_anything_else_is_refused_by_name(tmp_path, lines, said):
+    path = filed(tmp_path, *lines)
+    with pytest.raises(ValueError, match=f"{path} is no file of candles: .*{said}") as error:
+        market.read_candles(path)
+    assert str(error.value).isprintable()
+
+
+def test_a_damaged_packed_file_is_refused_by_name_and_a_missing_one_is_missing(tmp_path):
+    whole = filed(tmp_path, f"ts_ms,{HEAD}", *(f"{i},{BARS[0]}" for i in range(99)), name="a.gz")
+    for damage in (whole.read_bytes()[:60], b"no zip", whole.read_bytes()[:20] + bytes(40)):
+        whole.write_bytes(damage)
+        with pytest.raises(ValueError, match="a.gz is no file of candles: "):
+            market.read_candles(whole)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        market.read_candles(tmp_path / "nowhere.csv")

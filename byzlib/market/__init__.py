@@ -11,6 +11,7 @@ planted          a task whose best possible accuracy is known
 
 import importlib
 
+from byzlib.market._candles import read_candles
 from byzlib.market.features import (
     CLASSES,
     EXTENDED,
@@ -40,9 +41,9 @@ _LOADER["main"] = "__main__"
 __all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "dataset",
            "default_cache", "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",
            "load_klines", "load_sample", "main", "next_returns", "planted_signal",
-           "planted_signal_accuracy", "RateLimited", "Regime", "REGIMES", "RegionBlocked",
-           "simulate", "standardize", "SYMBOLS", "TASKS", "tercile_labels", "UnknownSymbol",
-           "Unreachable", "volatility_labels", "walk_forward"]  # fmt: skip
+           "planted_signal_accuracy", "RateLimited", "read_candles", "Regime", "REGIMES",
+           "RegionBlocked", "simulate", "standardize", "SYMBOLS", "TASKS", "tercile_labels",
+           "UnknownSymbol", "Unreachable", "volatility_labels", "walk_forward"]  # fmt: skip
 
 
 def __getattr__(name):
