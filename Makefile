@@ -90,7 +90,7 @@ test-claims: $(READY) ## plant errors in a copy of the library and see that each
 	@$(PY) -m tests.planted_errors $(ONLY)
 
 lab: exercises ## open the first chapter in JupyterLab
-	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(ROOT)
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT)
 
 notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03 04" for some)
 	@$(PY) -m notebooks.execute $(ONLY)
