@@ -1,4 +1,7 @@
-"""Hard numbers: offsets, huge and tiny rows, near ties. Exact fractions are the judge."""
+"""Order statistics, distances and medians of hard numbers: offsets, huge and tiny rows, near ties.
+
+Sorted columns, extended precision and exact fractions are the judges.
+"""
 
 import itertools
 from fractions import Fraction
@@ -9,66 +12,179 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzlib import aggregators as ag
+from byzlib.aggregators import _contract, _order
 from byzlib.aggregators._distances import squared_distances
+from byzlib.aggregators._order import between_ranks, mean_of, near_median, share_of
 from tests import reference
 from tests.catalogue import DEFENDED, EVERYTHING, PREAGGREGATIONS
+
+# Order statistics
+
+DTYPES = [np.float32, np.float64]
+
+
+def slow_mean_of_ranks(x, low, high):
+    return np.sort(x, axis=-2)[..., low:high, :].mean(axis=-2, dtype=np.longdouble)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("network", [True, False])
+@pytest.mark.parametrize("n", [*range(1, 26), 31, 32, 33, 48, 49, 64])
+def test_every_pair_of_ranks(n, network, dtype, monkeypatch):
+    """Whole numbers with ties: all sums are exact, whichever way the ranks were found."""
+    monkeypatch.setattr(_order, "NETWORK_BYTES", 10**9 if network else 0)
+    monkeypatch.setattr(_order, "CALL_COLUMNS", 0)
+    x = np.random.default_rng(n).integers(-20, 21, (2, n, 7)).astype(dtype)
+    if n <= 10:  # all zeros and ones: what sorts those sorts everything (Knuth)
+        x = ((np.arange(2**n) >> np.arange(n)[:, None]) & 1).astype(dtype)[None]
+    pairs = [(low, high) for low in range(n) for high in range(low + 1, n + 1)]
+    for low, high in pairs[:: 1 + len(pairs) // 150]:
+        np.testing.assert_allclose(
+            mean_of(between_ranks(n, low, high), x),
+            slow_mean_of_ranks(x, low, high).astype(dtype),
+            rtol=np.finfo(dtype).eps,
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 9, 30_000), (1, 60, 9_001), (700, 7, 13), (3, 40, 5_000)])
+def test_blocks_cover_every_column_of_every_trial(shape, dtype, monkeypatch):
+    """In blocks or in one piece, and each trial by itself."""
+    x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
+    n, some = shape[1], slice(None, None, 1 + shape[0] // 5)
+    keeps = between_ranks(n, n // 3, n - n // 3), between_ranks(n, 0, 1), near_median(n - n // 4)
+    alone = [[f(keep, x[t : t + 1])[0] for t in range(len(x))[some]] for keep in keeps
+             for f in (mean_of, share_of)]  # fmt: skip
+    monkeypatch.setattr(_order, "BLOCK", 1 << 14)
+    in_blocks = [f(keep, x)[some] for keep in keeps for f in (mean_of, share_of)]
+    for ours, expected in zip(in_blocks, alone, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_who_is_nearest_the_median():
+    tie = np.array([-1, 0, 0, 1.0])[None, :, None]  # -1 and 1 are equally near: the smaller first
+    np.testing.assert_allclose(share_of(near_median(3), tie), [[1 / 3, 1 / 3, 1 / 3, 0]])
+    np.testing.assert_allclose(share_of(near_median(1), tie), [[0, 0.5, 0.5, 0]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_nearest_values_where_sums_overflow(dtype):
+    x = np.finfo(dtype).max * np.random.default_rng(0).uniform(0.6, 1, (6, 300)).astype(dtype)
+    with np.errstate(over="ignore"):
+        ours = mean_of(near_median(4), x[None])[0]
+    wanted = reference.mean_near_median(x.tolist(), 4)
+    np.testing.assert_allclose(ours, wanted, rtol=4 * np.finfo(dtype).eps)
+
+
+# Distances
+
+
+def check_within_their_bound(distances, x):
+    for t in range(len(x)):
+        rows = x[t].astype(np.longdouble)
+        exact = ((rows[:, None] - rows) ** 2).sum(axis=-1)
+        error = np.abs(distances.table[t] - exact)
+        assert (error <= (distances.error[t] + 1e-13) * exact).all()
+        assert distances.error[t] <= 1e-3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 2, 511, 512, 513, 2049, 9000])
+@pytest.mark.parametrize("offset", [0, 1, 1e3, 1e6])
+def test_distances_of_every_length(d, dtype, offset):
+    """Pieces of columns and their rests; near and far from the origin."""
+    x = (np.random.default_rng(d).standard_normal((2, 6, d)) + offset).astype(dtype)
+    x[1, 3] = x[1, 4]
+    distances = squared_distances(x)
+    check_within_their_bound(distances, x)
+    assert distances.table[1, 3, 4] == 0 and (np.diagonal(distances.table[0]) == 0).all()
+
+
+def test_float32_rows_that_repeat_themselves():
+    """Constant rows round the same way in every piece: errors add up, they do not cancel."""
+    rng = np.random.default_rng(3)
+    for pattern in (np.ones(100_000), np.tile([1.0, -0.7, 0.3, 0.9], 25_000)):
+        x = (rng.uniform(0.5, 1, (1, 8, 1)) * pattern).astype(np.float32)
+        check_within_their_bound(squared_distances(x), x)
+
+
+def test_one_hard_trial_does_not_spoil_the_others():
+    x = np.random.default_rng(4).standard_normal((3, 7, 20))
+    x[1] += 1e9
+    x[2] *= 1e-180
+    together = squared_distances(x)
+    for t in range(3):
+        alone = squared_distances(x[t : t + 1])
+        np.testing.assert_allclose(together.table[t], alone.table[0], rtol=1e-8)
+    assert together.error[0] < 1e-10
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_broken_number_is_found_wherever_it_stands(dtype):
+    big = np.full((2, 30, 40), np.finfo(dtype).max)
+    assert _contract.all_finite(big) and _contract.all_finite(-big.T)  # sums and squares overflow
+    for value in (np.nan, np.inf, -np.inf):
+        for place in (0, big.size - 1, big.size // 2):
+            broken = big.copy()
+            broken.flat[place] = value
+            for layout in (broken, np.asfortranarray(broken), broken[:, ::-1]):
+                assert not _contract.all_finite(layout)
+
 
 ROUNDING = Fraction(1, 10**14)  # of a sum of some squares, each right to the last digit
 HUGE = float(np.sqrt(np.finfo(np.float64).max))
 
 
 def hard_crowds(seed):
-    """Crowds (name, updates) that cost a careless implementation its digits."""
+    """Crowds, by name, that cost a careless implementation its digits."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((11, 6))
-    far = x.copy()
+    far, farthest, twins, minus = (x.copy() for _ in range(4))
     far[:2] = rng.standard_normal((2, 6)) * 1e200
-    farthest = x.copy()
     farthest[:3] = [[1e200] * 6, [1e308] * 6, [-1e308] * 6]
-    two = x + 1e8 * (np.arange(11) % 2)[:, None]
-    several = x + 10.0 ** np.array([0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 9])[:, None]
-    mixed = x * 10.0 ** rng.uniform(-12, 12, (11, 1))
-    spread = x * 10.0 ** rng.uniform(-8, 8, 6)
-    twins = x.copy()
     twins[1] = twins[0]
     twins[4:6] = twins[3] * (1 + 1e-12)
-    minus = x + 1e8
+    minus += 1e8
     minus[:3] = -minus[3:].mean(axis=0)
-    yield "plain", x
-    yield "offset", x + 1e8
-    yield "offset and tiny spread", 1e-7 * x + 1e3
-    yield "offset of some coordinates", x + [1e12, 0, 0, 1e6, 0, 0]
-    yield "two clusters", two
-    yield "clusters at many offsets", several
-    yield "a liar on the other side", minus
-    yield "two rows at 1e200", far
-    yield "rows at 1e308", farthest
-    yield "all rows tiny", x * 1e-200
-    yield "subnormal", x * 1e-310
-    yield "all rows huge", x * 1e200
-    yield "all rows at the end of the range", x * 1e307
-    yield "sizes mixed over clients", mixed
-    yield "sizes mixed over coordinates", spread
-    yield "clients of all sizes", x * 10.0 ** rng.uniform(-300, 300, (11, 1))
-    yield "three sizes", x * 10.0 ** np.repeat([-200.0, 0, 200], [4, 3, 4])[:, None]
-    yield "numbers of all sizes", x * 10.0 ** rng.uniform(-300, 300, (11, 6))
-    yield "twins", twins
-    yield "all equal", np.tile(x[0] + 1e8, (11, 1))
-    yield "integers", rng.integers(-2, 3, (11, 6)) * 1.0
-    yield "integers far away", rng.integers(-2, 3, (11, 6)) + 2.0**40
-    yield "float32", x.astype(np.float32)
-    yield "float32 offset", (x + 1e6).astype(np.float32)
-    yield "float32 huge", (x * 1e30).astype(np.float32)
-    yield "float32 tiny", (x * 1e-30).astype(np.float32)
-    yield "float32 subnormal", (x * 1e-42).astype(np.float32)
-    mixed = (x * 10.0 ** rng.uniform(-18, 18, (11, 1))).astype(np.float32)
-    yield "float32 mixed", mixed
     long = rng.standard_normal((6, 4200)) * 1e-3 + rng.standard_normal(4200)
-    yield "long rows, close together", long
-    yield "float32 long rows", long.astype(np.float32)
+    small = {
+        "float32": x,
+        "float32 offset": x + 1e6,
+        "float32 huge": x * 1e30,
+        "float32 tiny": x * 1e-30,
+        "float32 subnormal": x * 1e-42,
+        "float32 mixed": x * 10.0 ** rng.uniform(-18, 18, (11, 1)),
+        "float32 long rows": long,
+    }
+    return {
+        "plain": x,
+        "offset": x + 1e8,
+        "offset and tiny spread": 1e-7 * x + 1e3,
+        "offset of some coordinates": x + [1e12, 0, 0, 1e6, 0, 0],
+        "two clusters": x + 1e8 * (np.arange(11) % 2)[:, None],
+        "many offsets": x + 10.0 ** np.array([0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 9])[:, None],
+        "a liar on the other side": minus,
+        "two rows at 1e200": far,
+        "rows at 1e308": farthest,
+        "all rows tiny": x * 1e-200,
+        "subnormal": x * 1e-310,
+        "all rows huge": x * 1e200,
+        "all rows at the end of the range": x * 1e307,
+        "sizes mixed over clients": x * 10.0 ** rng.uniform(-12, 12, (11, 1)),
+        "sizes mixed over coordinates": x * 10.0 ** rng.uniform(-8, 8, 6),
+        "clients of all sizes": x * 10.0 ** rng.uniform(-300, 300, (11, 1)),
+        "three sizes": x * 10.0 ** np.repeat([-200.0, 0, 200], [4, 3, 4])[:, None],
+        "numbers of all sizes": x * 10.0 ** rng.uniform(-300, 300, (11, 6)),
+        "twins": twins,
+        "all equal": np.tile(x[0] + 1e8, (11, 1)),
+        "integers": rng.integers(-2, 3, (11, 6)) * 1.0,
+        "integers far away": rng.integers(-2, 3, (11, 6)) + 2.0**40,
+        "long rows, close together": long,
+        **{name: rows.astype(np.float32) for name, rows in small.items()},
+    }
 
 
-HARD = [pytest.param(x, id=name) for name, x in hard_crowds(1)]
+HARD = [pytest.param(x, id=name) for name, x in hard_crowds(1).items()]
 SHORT = [p for p in HARD if p.values[0].shape[1] < 100]
 
 
