@@ -124,6 +124,204 @@ def test_independence_by_its_definition(hits):
     assert np.isclose(both.p_value, stats.chi2.sf(both.statistic, 2))
 
 
+# What others say of one row of days, 120 of them with nine exceedances.
+HOURS = np.isin(np.arange(120), [3, 5, 8, 50, 52, 53, 54, 90, 110])
+ALTERNATE = np.isin(np.arange(120), np.arange(40, 60, 2))
+FAR_APART = np.isin(np.arange(120), [1, 30, 77])
+OTHERS = [  # statsmodels 0.15.0, stats.diagnostic.acorr_ljungbox
+    (HOURS, 1, 3.09002599, 0.07877355),
+    (HOURS, 5, 16.27651653, 0.0060973881),
+    (HOURS, 10, 18.89731566, 0.041586481),
+    (ALTERNATE, 1, 1.0337535, 0.30927871),
+    (ALTERNATE, 5, 177.94794683, 1.4677548e-36),
+    (FAR_APART, 5, 0.24233609, 0.99858924),
+]
+
+
+@pytest.mark.parametrize(("hits", "lags", "statistic", "p_value"), OTHERS)
+def test_memory_beyond_neighbours_as_statsmodels_has_it(hits, lags, statistic, p_value):
+    found = risk.ljung_box(hits, lags)
+    assert found.statistic == pytest.approx(statistic, rel=1e-6)
+    assert found.p_value == pytest.approx(p_value, rel=1e-5)
+
+
+def test_kupiec_as_vartests_has_it():
+    """vartests 0.4.1: `kupiec_test(hours, var_conf_level=0.95)`."""
+    found = risk.kupiec(HOURS, 0.05)
+    assert found.statistic == pytest.approx(1.3780210937071473, rel=1e-9)
+    assert found.p_value == pytest.approx(0.240438514829467, rel=1e-9)
+
+
+def test_it_sees_what_the_test_of_neighbours_does_not():
+    assert risk.independence(ALTERNATE).p_value > 0.1
+    assert risk.ljung_box(ALTERNATE, 5, rng=0).p_value == pytest.approx(1 / 1000)
+    assert risk.ljung_box(FAR_APART, 10, rng=0).p_value > 0.2
+    for days in (np.zeros(40, bool), np.ones(40, bool)):
+        assert risk.ljung_box(days, 5) == risk.ljung_box(days, 5, rng=0) == (0, 1)
+
+
+def test_shuffles_keep_the_word_that_chi_squared_breaks():
+    """1,000 years of 250 days without memory, 1 % exceedances each: no more than 5 % rejected."""
+    days = np.random.default_rng(5).random((1000, 250)) < 0.01
+    kept = (risk.ljung_box(days, 10, rng=5, draws=99).p_value <= 0.05).mean()
+    broken = (risk.ljung_box(days, 10).p_value <= 0.05).mean()
+    error = np.sqrt(0.05 * 0.95 / 1000)
+    assert kept < 0.05 + 4 * error < broken
+
+
+@pytest.mark.parametrize(("T", "p"), [(250, 0.01), (250, 0.025), (1000, 0.01)])
+def test_the_zones_come_from_the_binomial_law(T, p):
+    zones = risk.traffic_light(year(np.arange(T + 1), T), p)
+    under = stats.binom.cdf(np.arange(T + 1), T, p)
+    yellow, red = (int(np.argmax(under >= level)) for level in (0.95, 0.9999))
+    wanted = ["green"] * yellow + ["yellow"] * (red - yellow) + ["red"] * (T + 1 - red)
+    assert zones.tolist() == wanted
+    if (T, p) == (250, 0.01):  # as the committee prints them, 1996, table 2
+        assert (yellow, red) == (5, 10)
+    assert risk.traffic_light(year(yellow, T), p) == "yellow"
+
+
+# --- back-tests of expected shortfall -------------------------------------------------------
+
+
+def normal_tail(p):
+    z = stats.norm.ppf(p)
+    return -z, stats.norm.pdf(z) / p
+
+
+def student_tail(p, nu):
+    t = stats.t.ppf(p, nu)
+    return -t, stats.t.pdf(t, nu) / p * (nu + t**2) / (nu - 1)
+
+
+def slow_shortfall(x, var, es, p):
+    hits = [(r, e) for r, v, e in zip(x, var, es, strict=True) if r < -v]
+    total = sum(r / e for r, e in hits)
+    return (1 + total / len(hits) if hits else np.nan), 1 + total / (p * len(x))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shortfall_tests_by_their_definition(seed):
+    rng = np.random.default_rng(seed)
+    x, scale = rng.standard_normal((3, 60)), rng.uniform(0.5, 2, 60)
+    var, es = scale * 1.2, scale * 1.7
+
+    def model(rng, shape):
+        return scale * rng.standard_normal(shape)
+
+    found = risk.acerbi_szekely(
+        x, np.tile(var, (3, 1)), np.tile(es, (3, 1)), 0.1, model=model, rng=seed, draws=30
+    )
+    for k, row in enumerate(x):
+        assert np.allclose([t.statistic[k] for t in found], slow_shortfall(row, var, es, 0.1))
+    again, drawn = np.random.default_rng(seed), []
+    for _ in range(30):
+        drawn.append([slow_shortfall(row, var, es, 0.1) for row in model(again, x.shape)])
+    lower = (np.array(drawn) <= np.transpose([t.statistic for t in found])).sum(axis=0)
+    known = (~np.isnan(drawn)).sum(axis=0)
+    assert np.allclose(np.transpose([t.p_value for t in found]), (1 + lower) / (1 + known))
+
+
+# The level, the days, the law's tail, and the critical value that is printed for Z_2.
+CRITICAL = [
+    (0.05, 250, normal_tail, -0.70),  # Acerbi and Szekely 2014: -0.7 at 5 %
+    (0.01, 1966, normal_tail, -0.34639),  # MATLAB's documentation, esbacktest.unconditionalNormal
+    (0.01, 1966, partial(student_tail, nu=3), -0.42986),  # and esbacktest.unconditionalT
+]
+
+
+@pytest.mark.parametrize(("level", "T", "tail", "critical"), CRITICAL)
+def test_critical_values_as_others_print_them(level, T, tail, critical):
+    """Years whose Z_2 is the printed critical value have that level as their p-value."""
+    p, law = 0.025, stats.norm if tail is normal_tail else stats.t(3)
+    var, es = tail(p)
+    x = np.zeros(T)
+    x[0] = (critical - 1) * p * T * es  # one day bad enough
+
+    def model(rng, shape):
+        """As `law` draws, for the tail alone: the other days do not count."""
+        days = np.zeros(shape)
+        hit = rng.random(shape) < p
+        days[hit] = law.ppf(p * rng.random(hit.sum()))
+        return days
+
+    draws = 4000
+    found = risk.acerbi_szekely(x, var, es, p, model=model, rng=1, draws=draws).overall
+    assert found.statistic == pytest.approx(critical)
+    # Four standard errors, and what the printed digits and the others' own simulation leave open.
+    assert abs(found.p_value - level) < 4 * np.sqrt(level / draws) + 0.1 * level
+
+
+def test_a_right_model_is_rejected_as_often_as_said_and_a_small_one_more_often():
+    var, es = student_tail(0.025, 4)
+    years = np.random.default_rng(2).standard_t(4, (400, 250))
+
+    def rejected(var, es):
+        def model(rng, shape):
+            return es / student_tail(0.025, 4)[1] * rng.standard_t(4, shape)
+
+        tests = risk.acerbi_szekely(years, var, es, 0.025, model=model, rng=3, draws=199)
+        return [(test.p_value <= 0.05).mean() for test in tests]
+
+    for share in rejected(var, es):
+        assert share < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)
+    assert rejected(0.75 * var, 0.75 * es)[1] > 0.4
+    # The right days, each dearer than was said: test 1 is about that.
+    light = [test.p_value for test in risk.acerbi_szekely(
+        years[:100], var, 0.7 * es, 0.025, rng=3, draws=199,
+        model=lambda rng, shape: np.maximum(rng.standard_t(4, shape), -var - 0.2))]  # fmt: skip
+    assert (light[0] <= 0.05).mean() > 0.5
+
+
+def test_days_without_an_exceedance_tell_nothing_of_their_size():
+    def model(rng, shape):
+        return rng.standard_normal(shape)
+
+    found = risk.acerbi_szekely(np.zeros(20), 1.0, 2.0, 0.1, model=model, rng=1, draws=50)
+    assert found.beyond == (0, 1) and found.overall.statistic == 1
+    calm = risk.acerbi_szekely(
+        -np.ones(20) * 3, 1.0, 2.0, 0.1, model=lambda rng, shape: np.zeros(shape), rng=1, draws=50
+    )
+    assert calm.beyond == (-0.5, 1) and calm.overall.p_value == pytest.approx(1 / 51)
+
+
+# --- several desks --------------------------------------------------------------------------
+
+
+def test_holm_as_statsmodels_has_it():
+    """statsmodels 0.15.0, stats.multitest.multipletests(p, method="holm")."""
+    p = [0.01, 0.04, 0.03, 0.005, 0.5, 0.04]
+    wanted = [0.05, 0.12, 0.12, 0.03, 0.5, 0.12]
+    assert np.allclose(risk.holm(p), wanted)
+    assert np.allclose(risk.holm([p, p[::-1]]), [wanted, wanted[::-1]])
+    assert risk.holm(0.2).tolist() == [0.2]
+
+
+@given(arrays(float, st.integers(1, 8), elements=st.floats(0, 1)))
+def test_holm_rejects_step_by_step(p):
+    level, k, alive = 0.05, len(p), True
+    raised = risk.holm(p)
+    for i, place in enumerate(np.argsort(p)):
+        border = p[place] * (k - i)
+        alive &= bool(border <= level)
+        if abs(border - level) > 1e-9:
+            assert (raised[place] <= level) == alive
+
+
+# --- margin in money ------------------------------------------------------------------------
+
+
+def test_what_a_margin_does_not_cover():
+    x = np.array([[-3.0, 1, -1, 2], [-5, -5, 0, 0]])
+    assert risk.uncovered_loss(x, 2.0).tolist() == [0.25, 1.5]
+    assert risk.uncovered_loss(x, [2.0, 4.0]).tolist() == [0.25, 0.5]
+    assert risk.uncovered_loss(x[0], [3.0, 0, 0.5, 0]) == 0.125
+    # Its slope in the margin is minus the share of days beyond it.
+    years = np.random.default_rng(1).standard_t(4, 5000)
+    slope = (risk.uncovered_loss(years, 2.001) - risk.uncovered_loss(years, 2)) / 0.001
+    assert slope == pytest.approx(-risk.exceedances(years, 2).mean(), abs=2e-3)
+
+
 # --- rounds over a rule ---------------------------------------------------------------------
 
 
@@ -283,6 +481,8 @@ STACKS = {
     "exact kupiec": lambda x: risk.kupiec(x > 1, 0.1, exact=True).p_value,
     "independence": lambda x: risk.independence(x > 1).p_value,
     "christoffersen": lambda x: risk.christoffersen(x > 1, 0.1).p_value,
+    "ljung_box": lambda x: risk.ljung_box(x > 1, 3).p_value,
+    "uncovered_loss": lambda x: risk.uncovered_loss(x, 1.0),
     "auc": lambda x: risk.auc(x + 1, crowd(15, seed=4)).high,
     "detection_delay": lambda x: risk.detection_delay(x, 1),
 }
@@ -326,7 +526,10 @@ def test_tables_are_not_paired_by_position():
 
 MASKED = np.ma.masked_less([0.01, -9.0, 0.02], 0)
 TAKEN = [risk.value_at_risk, risk.expected_shortfall, risk.kupiec, risk.independence,
-         risk.christoffersen, partial(risk.exceedances, var=1.0), partial(risk.cusum, drift=0),
+         risk.christoffersen, risk.ljung_box, risk.traffic_light, risk.holm,
+         partial(risk.uncovered_loss, margin=1.0),
+         partial(risk.acerbi_szekely, var=1.0, es=1.0, model=None, rng=0),
+         partial(risk.exceedances, var=1.0), partial(risk.cusum, drift=0),
          partial(risk.pinball_loss, 0.0), partial(risk.pinball_gradient, 0.0),
          partial(risk.detection_delay, threshold=1), partial(risk.auc, clean=[1.0]),
          partial(risk.roc, clean=[1.0])]  # fmt: skip
@@ -340,6 +543,13 @@ def test_masked_arrays_are_refused(measure):
 
 DAYS = np.zeros((3, 5))
 federated = partial(risk.federated_var, DAYS, mean, learning_rate=1)
+
+
+def shortfall(**given):
+    usual = {"var": 1.0, "es": 2.0, "model": lambda rng, shape: np.zeros(shape), "rng": 0}
+    return risk.acerbi_szekely(DAYS, **(usual | given))
+
+
 BAD = [
     (lambda: risk.value_at_risk([]), ValueError, r"value_at_risk needs .*\(0,\)"),
     (lambda: risk.value_at_risk(3.0), ValueError, r"value_at_risk needs"),
@@ -353,6 +563,17 @@ BAD = [
     (lambda: risk.kupiec([True], 1), ValueError, r"p in \(0, 1\)"),
     (lambda: risk.independence([True]), ValueError, "independence needs .* T >= 2"),
     (lambda: risk.christoffersen(True), ValueError, "T >= 1"),
+    (lambda: risk.ljung_box([True, False], 2), ValueError, r"ljung_box needs .* T >= 3; got \(2,"),
+    (lambda: risk.ljung_box([True], 0), ValueError, "lags >= 1"),
+    (lambda: risk.traffic_light([0.5]), ValueError, "True or False for each day"),
+    (lambda: shortfall(var=0.0), ValueError, "var finite and > 0; got var = 0"),
+    (lambda: shortfall(es=np.nan), ValueError, "es finite and > 0; got es = nan"),
+    (lambda: shortfall(rng=None), TypeError, "acerbi_szekely draws random numbers"),
+    (lambda: shortfall(draws=0), ValueError, "draws >= 1"),
+    (lambda: shortfall(model=lambda rng, shape: [0.0]), ValueError, r"shape \(3, 5\); got \(1,\)"),
+    (lambda: shortfall(model=lambda rng, shape: np.nan), ValueError, "model of acerbi_szekely"),
+    (lambda: risk.holm([0.1, 1.2]), ValueError, r"p_values in \[0, 1\]"),
+    (lambda: risk.uncovered_loss([], 1), ValueError, "uncovered_loss needs returns"),
     (lambda: federated(learning_rate=0), ValueError, "learning_rate > 0"),
     (lambda: federated(f=1), ValueError, "an attack where"),
     (lambda: federated(f=1.5), TypeError, "integer f"),

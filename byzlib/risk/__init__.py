@@ -1,7 +1,8 @@
 """Risk that many desks measure together, with liars among them.
 
     value_at_risk   value at risk and expected shortfall, alone and federated; stress scenarios
-    backtests       was a value at risk right? Kupiec, Christoffersen
+    backtests       was it right? Kupiec, Christoffersen, Ljung and Box, Acerbi and Szekely;
+                    the traffic light; several desks at once
     detection       scores of a round that tell of liars; ROC, AUC, CUSUM
 
 A return is a share of capital, negative when money is lost; value at risk and expected shortfall
@@ -9,7 +10,17 @@ are losses, and positive when money is lost. Arrays of returns are (..., m): lea
 independent trials. A rule is any function from updates (..., n, d) to (..., d).
 """
 
-from byzlib.risk.backtests import Backtest, christoffersen, independence, kupiec
+from byzlib.risk.backtests import (
+    Backtest,
+    ShortfallBacktest,
+    acerbi_szekely,
+    christoffersen,
+    holm,
+    independence,
+    kupiec,
+    ljung_box,
+    traffic_light,
+)
 from byzlib.risk.detection import (
     AUC,
     auc,
@@ -29,10 +40,14 @@ from byzlib.risk.value_at_risk import (
     pinball_loss,
     pool_scenarios,
     stress_losses,
+    uncovered_loss,
     value_at_risk,
 )
 
-__all__ = ["AUC", "Backtest", "Scenarios", "auc", "christoffersen", "cusum", "detection_delay",
-           "exceedances", "expected_shortfall", "extreme_pair_score", "federated_var",
-           "independence", "kupiec", "mean_gap_score", "pinball_gradient", "pinball_loss",
-           "pool_scenarios", "roc", "spectral_score", "stress_losses", "value_at_risk"]  # fmt: skip
+__all__ = [
+    "AUC", "Backtest", "Scenarios", "ShortfallBacktest", "acerbi_szekely", "auc",
+    "christoffersen", "cusum", "detection_delay", "exceedances", "expected_shortfall",
+    "extreme_pair_score", "federated_var", "holm", "independence", "kupiec", "ljung_box",
+    "mean_gap_score", "pinball_gradient", "pinball_loss", "pool_scenarios", "roc",
+    "spectral_score", "stress_losses", "traffic_light", "uncovered_loss", "value_at_risk",
+]  # fmt: skip

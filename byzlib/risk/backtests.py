@@ -1,15 +1,16 @@
-"""Back-tests of a value at risk: did it fail on as many days as promised, and on scattered ones?
+"""Back-tests: did a value at risk fail on as many days as promised, on scattered ones, mildly?
 
 Days are (..., T) of True or False, True where the loss passed the value at risk, as `exceedances`
-gives them; leading axes are independent trials.
+gives them; leading axes are independent trials, such as the desks of a house.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, gammaln, xlog1py, xlogy
+from scipy.special import bdtr, chdtrc, gammaln, xlog1py, xlogy
 
-from byzlib.theory import as_number, refuse_masked
+from byzlib.risk.value_at_risk import by_day, checked_returns
+from byzlib.theory import as_count, as_generator, as_number, as_numbers, refuse_masked
 
 
 class Backtest(NamedTuple):
@@ -73,6 +74,132 @@ def christoffersen(exceeded, p=0.01):
     """
     ratio = kupiec(exceeded, p).statistic + independence(exceeded).statistic
     return Backtest(ratio, chdtrc(2, ratio))
+
+
+def ljung_box(exceeded, lags=10, rng=None, draws=999):
+    """Does an exceedance today say anything of the next `lags` days?
+
+    Q = T (T + 2) sum over k of r_k^2 / (T - k), r_k the autocorrelation at lag k, against
+    chi-squared with `lags` degrees of freedom. With few exceedances that law is far off. With
+    `rng`, the p-value is (1 + c) / (1 + draws), c of `draws` shuffles of the same days having a Q
+    as large: without memory all orders are equally likely, so that days without memory are rejected
+    at level a in no more than a. No exceedance, or nothing else, gives Q = 0, p = 1.
+
+    exceeded : (..., T) array_like, T > lags; lags : int, >= 1; rng : numpy.random.Generator or int.
+    Returns a `Backtest` of (...,) arrays. Source: Ljung and Box, Biometrika 1978; for exceedances,
+    beside its rivals: Berkowitz, Christoffersen and Pelletier, Management Science 2011.
+    """
+    lags = as_count(lags, "lags", "ljung_box", least=1)
+    hits = _hits(exceeded, "ljung_box", least=lags + 1)
+    statistic = _portmanteau(hits, lags)
+    if rng is None:
+        return Backtest(statistic, chdtrc(lags, statistic))
+    rng, draws = as_generator(rng, "ljung_box"), as_count(draws, "draws", "ljung_box", least=1)
+    # As large, up to rounding: the same gaps in another order give the same Q.
+    least = statistic * (1 - 1e-9)
+    as_large = sum(_portmanteau(rng.permuted(hits, axis=-1), lags) >= least for _ in range(draws))
+    return Backtest(statistic, (1 + as_large) / (1 + draws))
+
+
+def traffic_light(exceeded, p=0.01):
+    """The zone of the Basel committee: "green", "yellow" or "red".
+
+    Yellow begins at the first count that a right model stays at or under with a probability of
+    95 %, red at that of 99.99 %. For 250 days at p = 0.01 that is 5 and 10 exceedances.
+
+    exceeded : (..., T) array_like. Returns (...,) of str. Source: Basel Committee on Banking
+    Supervision, Supervisory framework for the use of "backtesting", 1996.
+    """
+    hits, p = _hits(exceeded, "traffic_light"), as_number(p, "p", "traffic_light", "in (0, 1)")
+    stays_under = bdtr(hits.sum(axis=-1), hits.shape[-1], p)
+    return np.array(["green", "yellow", "red"])[np.digitize(stays_under, [0.95, 0.9999])]
+
+
+class ShortfallBacktest(NamedTuple):
+    """Two tests of an expected shortfall: of the days beyond the value at risk, and of all days."""
+
+    beyond: Backtest
+    overall: Backtest
+
+
+def acerbi_szekely(returns, var, es, p=0.01, *, model, rng, draws=999):
+    """Were losses beyond the value at risk as large as the expected shortfall said?
+
+    With I_t = 1 on the x days whose loss passed the value at risk,
+    Z_1 = 1 + (1 / x) sum r_t I_t / ES_t (test 1: how bad were they) and
+    Z_2 = 1 + 1 / (T p) sum r_t I_t / ES_t (test 2: how many and how bad). Both are 0 on average
+    under the model and negative where risk is understated. The p-value is (1 + c) / (1 + draws), c
+    of `draws` samples of the model, beside the same VaR and ES, having a Z as low. Without an
+    exceedance nothing is known of Z_1: it is 0 with p = 1, and such samples are left out.
+
+    Parameters
+    ----------
+    returns : (..., T) array_like
+    var, es : (...,) or (..., T) array_like, > 0; one figure for all days of a trial, or one a day
+    p : the promised share, between 0 and 1
+    model : callable (rng, shape) -> returns of that shape
+        Draws days for which var and es are right, such as
+        `lambda rng, shape: scale * rng.standard_t(4, shape)`.
+    rng : numpy.random.Generator or int
+    draws : int
+
+    Returns
+    -------
+    ShortfallBacktest of two `Backtest`, `beyond` (test 1) and `overall` (test 2), of (...,) arrays.
+
+    Source: Acerbi and Szekely, Backtesting expected shortfall, Risk, December 2014.
+    """
+    caller = "acerbi_szekely"
+    x, p = checked_returns(returns, caller), as_number(p, "p", caller, "in (0, 1)")
+    rng, draws = as_generator(rng, caller), as_count(draws, "draws", caller, least=1)
+    for name, figure in (("var", var), ("es", es)):
+        as_numbers(figure, name, caller, "finite and > 0")
+    var, es = by_day(var, "var", returns, caller), by_day(es, "es", returns, caller)
+
+    def both(days):
+        hits = days < -var
+        total, x = (days / es * hits).sum(axis=-1), hits.sum(axis=-1)
+        beyond = np.where(x > 0, 1 + total / np.maximum(x, 1), np.nan)
+        return np.stack([beyond, 1 + total / (p * days.shape[-1])])
+
+    seen, low, known = both(x), 0, 0
+    for _ in range(draws):
+        days = checked_returns(model(rng, x.shape), f"the model of {caller}")
+        if days.shape != x.shape:
+            raise ValueError(f"{caller} needs a model of shape {x.shape}; got {days.shape}")
+        drawn = both(days)
+        low, known = low + (drawn <= seen), known + ~np.isnan(drawn)
+    p_value = np.where(np.isnan(seen), 1.0, (1 + low) / (1 + known))
+    return ShortfallBacktest(*map(Backtest, np.nan_to_num(seen, nan=0.0), p_value))
+
+
+def holm(p_values):
+    """p-values of several tests, such as a back-test a desk, raised for having been several.
+
+    The i-th smallest of k becomes the largest of (k - j + 1) p_(j), j <= i, at most 1. Of desks
+    that are right, any is rejected at level a in no more than a of all years, whatever the tests
+    have to do with each other.
+
+    p_values : (..., k) array_like, between 0 and 1. Returns (..., k) in the same order. Source:
+    Holm, Scandinavian Journal of Statistics 1979.
+    """
+    p = np.atleast_1d(as_numbers(p_values, "p_values", "holm", "in [0, 1]"))
+    order = np.argsort(p, axis=-1)
+    raised = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
+    raised = np.minimum(np.maximum.accumulate(raised, axis=-1), 1.0)
+    return np.take_along_axis(raised, np.argsort(order, axis=-1), axis=-1)
+
+
+def _portmanteau(hits, lags):
+    """Ljung and Box's Q, (...,); 0 where all days are alike."""
+    T = hits.shape[-1]
+    centred = hits - hits.mean(axis=-1, keepdims=True)
+    size = (centred**2).sum(axis=-1)
+    total = sum(
+        (centred[..., k:] * centred[..., :-k]).sum(axis=-1) ** 2 / (T - k)
+        for k in range(1, lags + 1)
+    )
+    return T * (T + 2) * total / np.where(size > 0, size, 1.0) ** 2
 
 
 def _log_likelihood(x, T):

@@ -19,7 +19,7 @@ def value_at_risk(returns, q=0.01):
     minimises `pinball_loss`. For independent days from one continuous law the next return falls
     below -VaR with probability k / (m + 1), whatever the law is.
     """
-    x, q = _returns(returns, "value_at_risk"), _share(q, "value_at_risk")
+    x, q = checked_returns(returns, "value_at_risk"), _share(q, "value_at_risk")
     k = _tail_count(x.shape[-1], q)
     return -np.partition(x, k - 1, axis=-1)[..., k - 1]
 
@@ -31,7 +31,7 @@ def expected_shortfall(returns, q=0.01):
     counts by the part of it that belongs to the share (Acerbi and Tasche, Journal of Banking &
     Finance 2002, proposition 4.1).
     """
-    x, q = _returns(returns, "expected_shortfall"), _share(q, "expected_shortfall")
+    x, q = checked_returns(returns, "expected_shortfall"), _share(q, "expected_shortfall")
     k = _tail_count(x.shape[-1], q)
     worst = np.sort(np.partition(x, k - 1, axis=-1)[..., :k], axis=-1)
     weights = np.ones(k)
@@ -45,14 +45,14 @@ def pinball_loss(theta, returns, q=0.01):
     theta : (...,) array_like, a return, minus a value at risk. Returns (...,), >= 0 (Koenker and
     Bassett, Econometrica 1978).
     """
-    x, q = _returns(returns, "pinball_loss"), _share(q, "pinball_loss")
+    x, q = checked_returns(returns, "pinball_loss"), _share(q, "pinball_loss")
     above = x - _by_trial(theta, "theta", returns, "pinball_loss")
     return ((q - (above < 0)) * above).mean(axis=-1)
 
 
 def pinball_gradient(theta, returns, q=0.01):
     """Slope of `pinball_loss` in theta: the share of returns below theta, minus q."""
-    x, q = _returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
+    x, q = checked_returns(returns, "pinball_gradient"), _share(q, "pinball_gradient")
     return (x < _by_trial(theta, "theta", returns, "pinball_gradient")).mean(axis=-1) - q
 
 
@@ -85,7 +85,7 @@ def federated_var(
     (..., rounds + 1) array
         The value at risk, -theta, before the first round and after each.
     """
-    x, q = _returns(returns, "federated_var", "(..., h, m)"), _share(q, "federated_var")
+    x, q = checked_returns(returns, "federated_var", "(..., h, m)"), _share(q, "federated_var")
     rate = as_number(learning_rate, "learning_rate", "federated_var")
     rounds = as_count(rounds, "rounds", "federated_var", least=1)
     f = as_count(f, "f", "federated_var", least=0)
@@ -111,11 +111,18 @@ def exceedances(returns, var):
     returns : (..., T) array_like; var : (...,) or (..., T) array_like, one figure for all days of a
     trial or, with as many axes as `returns`, one for each day. Returns (..., T) bool.
     """
-    x = _returns(returns, "exceedances")
-    if np.ndim(var) < x.ndim:
-        return x < -_by_trial(var, "var", returns, "exceedances")
-    refuse_unpaired("exceedances", returns=returns, var=var)
-    return x < -as_reals(var, "exceedances")
+    return checked_returns(returns, "exceedances") < -by_day(var, "var", returns, "exceedances")
+
+
+def uncovered_loss(returns, margin):
+    """What a day costs beyond its margin, on average: mean of max(-r - margin, 0).
+
+    A value at risk counts the days on which a margin fails; this is the money that is then missing,
+    in units of the returns. returns, margin : as `returns` and `var` of `exceedances`. Returns
+    (...,), >= 0.
+    """
+    x = checked_returns(returns, "uncovered_loss")
+    return np.maximum(-x - by_day(margin, "margin", returns, "uncovered_loss"), 0.0).mean(axis=-1)
 
 
 class Scenarios(NamedTuple):
@@ -190,7 +197,16 @@ def _by_trial(figure, name, returns, caller):
     return as_reals(figure, caller)[..., None]
 
 
-def _returns(values, caller, shape="(..., m)"):
+def by_day(figure, name, returns, caller):
+    """One figure a trial, (...,), or one a day, (..., T), as it broadcasts beside the returns."""
+    if np.ndim(figure) < np.ndim(returns):
+        return _by_trial(figure, name, returns, caller)
+    refuse_unpaired(caller, **{"returns": returns, name: figure})
+    return as_reals(figure, caller)
+
+
+def checked_returns(values, caller, shape="(..., m)"):
+    """Returns as float64, with as many axes as `shape` names at least, finite and not empty."""
     x, least = as_reals(values, caller), shape.count(",")
     if x.ndim < least or 0 in x.shape[-least:]:
         raise ValueError(f"{caller} needs returns of shape {shape}, not empty; got {x.shape}")
