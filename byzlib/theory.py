@@ -321,6 +321,25 @@ def breakdown_fraction(B):
     return 1 / (2 + as_numbers(B, "B", "breakdown_fraction", ">= 0") ** 2)
 
 
+def oversampled(n, f, sampled, bear):
+    """Probability that a sample of the clients holds more than `bear` of the f liars.
+
+    Of n clients `sampled` are drawn, all subsets alike: P(X > bear) for the hypergeometric X, the
+    sum over x > bear of C(f, x) C(n - f, sampled - x) / C(n, sampled). What a rule bears among
+    those who answer is `breakdown(rule, sampled)`. In r rounds that draw anew, one such round comes
+    with 1 - (1 - P)^r. 0 <= f <= n, 1 <= sampled <= n, bear >= 0.
+    """
+    from scipy.stats import hypergeom  # half a second, which who does not sample need not wait
+
+    caller = "oversampled"
+    n, sampled = _counts(caller, "n", n, 1), _counts(caller, "sampled", sampled, 1)
+    f, bear = _counts(caller, "f", f, 0), _counts(caller, "bear", bear, 0)
+    for name, part in (("f", f), ("sampled", sampled)):
+        if np.any(part > n):
+            raise ValueError(f"{caller} needs {name} <= n; got {name} = {part}, n = {n}")
+    return hypergeom.sf(bear, n, f, sampled)[()]
+
+
 # --- Krum, and what attacks reach ---
 
 

@@ -49,6 +49,7 @@ class Rounds:
         runs, d = self.theta.shape
         self.momentum = np.zeros((runs, len(self.busy), d), self.theta.dtype)
         self.history = []  # what the liars would have sent, (R, 1, f, d) a round
+        self.past = []  # all answers of the last rounds, (R, n, d) each, if some come late
         self.samples = Samples(setting, generators, self.busy, self.theta.dtype)
         claims = [[client.claimed for client in own] for own in _lists(setting.clients)]
         # In units of the largest, for a claim may be too large for a float.
@@ -58,28 +59,35 @@ class Rounds:
     def round(self, t):
         """Round t = 1, 2, ...: theta <- theta - learning_rate * rule(honest answers and lies)."""
         runs, rate = self.runs, self._rate(t)
-        answers, ended = self._answers(rate)
+        asked, late = self._drawn()
+        answers, ended = self._answers(rate, asked)
+        answers, age = self._delayed(answers, late)
+        age[~asked] = np.nan
         updates = self._with_lies(answers, t)
-        step, trust, refused = self._aggregated(updates)
+        step, trust, refused, skipped = self._aggregated(updates, ~np.isnan(age))
         ended = refused | ended
         step[list(ended)], trust[list(ended)] = 0.0, np.nan
         theta = self.theta[runs] - rate * step
         ended |= dict.fromkeys(_broken(theta), "the parameters")
 
-        self.theta[runs], self.last_step[runs] = theta, step
-        self.record.trust[runs, t - 1] = trust
+        self.theta[runs] = theta
+        self.last_step[runs[~skipped]] = step[~skipped]
+        record = self.record
+        record.trust[runs, t - 1], record.age[runs, t - 1] = trust, age
+        record.skipped[runs, t - 1] = skipped
         away = step - answers.take(self.honest, axis=1).mean(axis=1, dtype=float)
-        going = self.end(t, ended)
-        self.record.add(
-            t, "distance to honest mean", self.runs, np.linalg.norm(away[going], axis=-1)
-        )
+        known = self.end(t, ended) & ~skipped
+        record.add(t, "distance to honest mean", runs[known], np.linalg.norm(away[known], axis=-1))
 
     def end(self, t, ended):
         """End runs in round t, {place among those that go on: why}; True for the others, (R,)."""
         for place, reason in ended.items():
             self.record.end(t, self.runs[place], reason)
         going = ~np.isin(np.arange(len(self.runs)), list(ended))
-        self.runs, self.history = self.runs[going], [past[going] for past in self.history]
+        self.runs = self.runs[going]
+        self.history, self.past = (
+            [rows[going] for rows in rounds] for rounds in (self.history, self.past)
+        )
         return going
 
     def measure(self, t, evaluation):
@@ -106,9 +114,33 @@ class Rounds:
         rate = self.setting.learning_rate
         return as_rate(rate(t)) if callable(rate) else rate
 
-    # What the clients answer
+    # Who answers, and what
 
-    def _answers(self, rate):
+    def _drawn(self):
+        """Who is asked, and who would be late, (R, n) bool each."""
+        setting, shape = self.setting, (len(self.runs), self.setting.n)
+        asked, late = np.ones(shape, bool), np.zeros(shape, bool)
+        for k, run in enumerate(self.runs):  # the same draws whoever lies
+            if setting.asked < setting.n:
+                asked[k] = self.generators[run].permutation(setting.n) < setting.asked
+            if setting.late:
+                late[k] = self.generators[run].random(setting.n) < setting.late
+        late[:, self.liars] = False
+        return asked, late
+
+    def _delayed(self, answers, late):
+        """The answers as they come in, and how many rounds old each is; NaN if it never comes."""
+        delay, age = self.setting.delay, np.zeros(late.shape)
+        if not self.setting.late:
+            return answers, age
+        if delay is None:
+            age[late] = np.nan
+            return answers, age
+        self.past = [*self.past, answers][-delay - 1 :]
+        age[late] = len(self.past) - 1
+        return np.where(late[..., None], self.past[0], answers), age
+
+    def _answers(self, rate, asked):
         """What the n clients would send if nobody lied, (R, n, d), and {place: why a run ends}.
 
         Zero of who is not busy; and of a run that ends, so that attack and rule meet numbers only.
@@ -125,7 +157,8 @@ class Rounds:
             )
         if beta := self.setting.momentum:
             update = beta * self.momentum[self.runs] + (1 - beta) * update
-            self.momentum[self.runs] = update
+            counts = asked[:, self.busy, None]  # who is not asked has nothing to remember
+            self.momentum[self.runs] = np.where(counts, update, self.momentum[self.runs])
         answers = np.zeros((shape[0], self.setting.n, shape[2]), self.theta.dtype)
         answers[:, self.busy] = update
         broken = _broken(answers.take(self.honest, axis=1))
@@ -154,31 +187,62 @@ class Rounds:
         updates[:, self.liars] = np.asarray(lies)[:, 0]
         return updates
 
-    def _aggregated(self, updates):
-        """The rule's answers (R, d), whom it trusts (R, n), and {place: why it gave no answer}."""
+    def _aggregated(self, updates, heard):
+        """The rule's answers (R, d), whom it trusts (R, n), {place: why a run ends}, and who skips.
+
+        heard : (R, n) bool, whose updates have come in. Runs with as many of them go together.
+        """
+        step, skipped, refused = np.zeros_like(updates[:, 0]), np.zeros(len(updates), bool), {}
+        trust = np.full(heard.shape, 0.0 if "return_weights" in self.rule_takes else np.nan)
+        counts = heard.sum(axis=1)
+        for m in np.unique(counts):
+            group = np.flatnonzero(counts == m)
+            who = np.nonzero(heard[group])[1].reshape(len(group), m)
+            rows = updates if m * len(group) == heard.size else updates[group[:, None], who]
+            try:
+                answer, share, why = self._of_crowd(rows, self.runs[group], who)
+            except ValueError as refusal:
+                if m == self.setting.asked:
+                    raise
+                answer, share, why = 0.0, np.nan, dict.fromkeys(range(len(group)), str(refusal))
+            step[group], trust[group[:, None], who] = answer, share
+            if m < self.setting.asked:  # more may answer in the next round
+                skipped[group[list(why)]] = True
+            else:
+                refused |= {group[k]: reason for k, reason in why.items()}
+        trust[skipped] = np.nan
+        return step, trust, refused, skipped
+
+    def _of_crowd(self, updates, runs, who):
+        """The rule's answers to updates (R, m, d) of the clients `who`, trust, and who is refused.
+
+        ValueError where the rule refuses updates that are all numbers.
+        """
+        if not updates.size:
+            raise ValueError("nobody answered")
         whole = np.isfinite(updates).all(axis=(1, 2))
         if whole.all():
-            return *self._asked(updates, self.runs), {}
+            return *self._asked(updates, runs, who), {}
         if "rng" not in self.rule_takes:  # what draws is not asked twice
             with contextlib.suppress(ValueError):
-                return *self._asked(updates, self.runs), {}
+                return *self._asked(updates, runs, who), {}
         # The broken rows of some runs are too many for the rule: each run is asked by itself.
-        step, trust = np.zeros_like(updates[:, 0]), np.full(updates.shape[:2], np.nan)
+        step, trust = np.zeros_like(updates[:, 0]), np.full(who.shape, np.nan)
         refused = {}
         for k in range(len(updates)):
             try:
-                step[k], trust[k] = self._asked(updates[[k]], self.runs[[k]])
+                step[k], trust[k] = self._asked(updates[[k]], runs[[k]], who[[k]])
             except ValueError as refusal:
                 if whole[k]:
                     raise
                 refused[k] = str(refusal)
         return step, trust, refused
 
-    def _asked(self, updates, runs):
+    def _asked(self, updates, runs, who):
         """The rule's answers to some runs, (R, d), and whom it trusts, NaN if it does not say."""
         offered = {
             "f": self.setting.f,
-            "weights": self.claims[runs, None],
+            "weights": self.claims[runs[:, None], who][:, None],
             "center": self.last_step[runs, None],
             "rng": tuple(self.generators[run] for run in runs),
             "return_weights": True,
@@ -187,7 +251,7 @@ class Rounds:
         # The axis of one tells runs from clients: whoever averages over the wrong axis gets a
         # shape that cannot be taken for an answer, ten runs of ten clients or not.
         step = self.rule(updates[:, None], **wanted)
-        trust = np.full((len(runs), 1, self.setting.n), np.nan)
+        trust = np.full((len(runs), 1, who.shape[1]), np.nan)
         step, trust = step if "return_weights" in wanted else (step, trust)
         self._check("a rule must return one row a run", step, offered["center"].shape)
         return np.array(step, updates.dtype)[:, 0], np.array(trust, float)[:, 0]

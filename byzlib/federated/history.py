@@ -17,6 +17,9 @@ class History:
     theta : (d,) array, the parameters at the end; (S, d) for a stack of S seeds
     trust : (rounds, n) array, how much each client counted in each round; NaN where the rule does
         not say; (S, rounds, n) for a stack
+    age : (rounds, n) array, by how many rounds each client's answer was late, 0 where it was fresh,
+        NaN where the rule got none; (S, rounds, n) for a stack
+    skipped : (rounds,) bool array, where so few answered that the rule refused them; (S, rounds)
     diverged_at : int or None, the round in which numbers stopped being finite; a list of them for a
         stack
     reason : str or None, what stopped being finite in that round; a list of them for a stack
@@ -26,6 +29,8 @@ class History:
     columns: dict
     theta: np.ndarray
     trust: np.ndarray
+    age: np.ndarray
+    skipped: np.ndarray
     diverged_at: object = None
     reason: object = None
     seeds: tuple | None = None
@@ -51,7 +56,8 @@ class History:
             raise TypeError("a single run cannot be indexed; only a History of several seeds can")
         mine = self.columns["run"] == range(len(self))[k]
         columns = {name: column[mine] for name, column in self.columns.items() if name != "run"}
-        return History(columns, self.theta[k], self.trust[k], self.diverged_at[k], self.reason[k])
+        arrays = (array[k] for array in (self.theta, self.trust, self.age, self.skipped))
+        return History(columns, *arrays, self.diverged_at[k], self.reason[k])
 
     def curve(self, metric):
         """One metric by round: a Series, or a DataFrame with one column a seed.
@@ -84,7 +90,8 @@ class Recorder:
     """Collects the measurements of a stack of runs while they go on."""
 
     def __init__(self, seeds, rounds, n):
-        self.trust = np.full((len(seeds), rounds, n), np.nan)
+        self.trust, self.age = np.full((2, len(seeds), rounds, n), np.nan)
+        self.skipped = np.zeros((len(seeds), rounds), bool)
         self.diverged_at = [None] * len(seeds)
         self.reason = [None] * len(seeds)
         self._seeds = seeds
@@ -107,5 +114,6 @@ class Recorder:
             "value": np.concatenate([np.empty(0), *(row[3] for row in self._rows)]),
             "run": np.concatenate([np.empty(0, int), *(row[2] for row in self._rows)]),
         }
-        stack = History(columns, theta, self.trust, self.diverged_at, self.reason, self._seeds)
+        arrays = theta, self.trust, self.age, self.skipped
+        stack = History(columns, *arrays, self.diverged_at, self.reason, self._seeds)
         return stack[0] if single else stack

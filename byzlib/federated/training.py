@@ -35,7 +35,7 @@ class ByzantineFL:
         Given by name, where it has such a parameter that is not bound yet: `f`; `rng`, the run's
         generator; `center`, its last answer (zero at first); `weights` (see `weighted`).
     f : int
-        How many liars the server expects; what it tells the rule.
+        How many liars the server expects among those who answer; what it tells the rule.
     attack : callable (honest (..., h, d), n_liars) -> (..., n_liars, d), optional
         Given by name, where it has such a parameter: `rng`; `round`, from 1; `own`, what the liars
         would answer honestly from their own data, poisoned where they poison; `history`, the list
@@ -54,6 +54,19 @@ class ByzantineFL:
     weighted : bool
         Hand the rule the sample counts that clients claim (`Client.claimed`) as `weights`, in units
         of the largest claim.
+    participation : float in (0, 1]
+        Share of the clients that are asked in a round, to the nearest client and at least one: a
+        fresh sample each round, of which the rule gets the answers. The liars agree on their lies
+        before they know who is asked, and see what all honest clients would answer.
+    late : float in [0, 1)
+        Chance that an honest client's answer of a round is late. Liars never are.
+    delay : int >= 1, optional
+        A late client is heard with its answer of so many rounds ago, or its first. None: the
+        server does not wait, and goes on with the others.
+
+    A round in which so few answer that the rule refuses them is skipped: the model stays, and
+    `History.skipped` says so. If the rule refuses the answers of all who are asked, no round could
+    do better, and its ValueError is raised in the first one.
 
     A single run hands over (n, d) and its generator. A stack of S runs hands over (S, 1, n, d), and
     a tuple of S generators, for each run draws from its own; `one_by_one` makes any rule or attack
@@ -74,6 +87,9 @@ class ByzantineFL:
     local_steps: int = 1
     momentum: float = 0.0
     weighted: bool = False
+    participation: float = 1.0
+    late: float = 0.0
+    delay: int | None = None
 
     def __post_init__(self):
         n = self.n = _count(self.clients)
@@ -92,6 +108,16 @@ class ByzantineFL:
         if self.batch_size is not None:
             as_count(self.batch_size, "batch_size", "ByzantineFL", least=1)
         as_number(self.momentum, "momentum", "ByzantineFL", "in [0, 1)")
+        self.late = as_number(self.late, "late", "ByzantineFL", "in [0, 1)")
+        if self.delay is not None:
+            as_count(self.delay, "delay", "ByzantineFL", least=1)
+        share = as_number(self.participation, "participation", "ByzantineFL", "in (0, 1]")
+        self.asked = max(round(share * n), 1)
+        if self.f >= self.asked:
+            raise ValueError(
+                f"ByzantineFL needs f < the clients asked in a round; got f = {self.f}, and "
+                f"{self.asked} of {n} asked"
+            )
         if self.weighted and "weights" not in free_parameters(self.rule):
             name = getattr(self.rule, "__name__", repr(self.rule))
             raise ValueError(
