@@ -14,7 +14,7 @@ SAMPLE = {
     "Krum counts a neighbour too many": "test_aggregators.py::test_krum_by_hand",
     "mixing leaves the row itself out": "test_aggregators.py::test_slow_definitions",
     "the median of an even crowd is the lower of two": "00",
-    "clients poison nothing": "test_clients.py::test_poison_acts_on_training_only",
+    "clients poison nothing": "test_federated.py::test_poison_acts_on_training_only",
 }
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
 
