@@ -339,7 +339,7 @@ ERRORS = [Error(*row) for row in [
     ("a little is enough shifts by the variance", "attacks.a_little_is_enough", "08",
      "test_attacks.py::test_a_little_is_enough", by_variance),
     ("flipped labels: Down becomes Up, Up stays", "attacks.label_flip", "08",
-     "test_poisoning.py",
+     "test_attacks.py::test_label_flips",
      lambda right, y, mapping=None: right(y, {0: 2} if mapping is None else mapping)),
     # --- learning ---------------------------------------------------------------------------
     ("the gradient points downhill", "federated.SimpleModel.gradient", "01",

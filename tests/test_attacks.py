@@ -1,4 +1,4 @@
-"""Attacks send what their formula says, to the shape the server expects, and say what they know."""
+"""Attacks send what their formula says and say what they know; poisoned data is right by hand."""
 
 import json
 import math
@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from byzlib import theory
+from byzlib import market, theory
 from byzlib.aggregators import (
     RULES,
     apply_rule,
@@ -28,23 +29,30 @@ from byzlib.attacks import (
     ATTACKS,
     a_little_is_enough,
     adaptive,
+    backdoor,
     constant,
     during,
     fang,
     gaussian_noise,
     inner_product_manipulation,
+    label_flip,
     local_sign_flip,
     mimic,
     min_max,
     min_sum,
     model_replacement,
     non_finite,
+    shooting_star,
     sign_flip,
+    spoofed_book,
     stale,
+    targeted_label_flip,
+    wash_trading,
     worst_case,
     zero,
 )
 from byzlib.attacks._contract import attack as attack_of
+from byzlib.market import features
 
 HONEST = np.random.default_rng(7).standard_normal((3, 7, 4)) + 0.3
 OWN = np.random.default_rng(8).standard_normal((3, 2, 4)) + 0.3
@@ -465,54 +473,228 @@ def test_as_an_attack_in_a_loop():
 
 ILLEGAL = [
     (lambda: sign_flip(HONEST, -1), ValueError, "sign_flip needs f >= 0; got f = -1"),
-    (lambda: sign_flip(HONEST, 1.5), TypeError, "integer f; got 1.5"),
     (lambda: sign_flip(HONEST, 1, scale=np.nan), ValueError, "scale finite; got scale = nan"),
     (lambda: sign_flip([1.0, 2.0], 1), ValueError, r"shape \(..., n, d\)"),
     (lambda: gaussian_noise(HONEST, 1, 0, scale=-1), ValueError, "finite and >= 0; got scale = -1"),
-    (lambda: gaussian_noise(HONEST, 1, 0, scale=np.inf), ValueError, "got scale = inf"),
     (lambda: gaussian_noise(HONEST, 1), TypeError, "draws random numbers: pass rng"),
     (lambda: gaussian_noise(HONEST, 1, (1, 2)), ValueError, "a generator a trial, 3; got 2"),
     (lambda: constant(HONEST, 1, value=[1, 2]), ValueError, "one value or d = 4; got"),
     (lambda: constant(HONEST, 1, value=np.inf), ValueError, "finite values"),
-    (lambda: constant(HONEST, 1, value="a"), TypeError, "constant needs real"),
     (lambda: non_finite(HONEST, 1, value=3), ValueError, "nan, inf or -inf; got 3"),
     (lambda: inner_product_manipulation(HONEST, 1, epsilon=0), ValueError, "got epsilon = 0"),
-    (lambda: inner_product_manipulation(HONEST, 1, epsilon=np.inf), ValueError, "epsilon = inf"),
     (lambda: a_little_is_enough(HONEST, 7), ValueError, "n > 2f, or a z; got n = 14, f = 7"),
     (lambda: a_little_is_enough(HONEST, 1, z=np.inf), ValueError, "z finite"),
     (lambda: min_max(HONEST, 1, direction="down"), ValueError, "std, unit and sign; got 'down'"),
-    (lambda: min_sum(HONEST, 1, direction=2), ValueError, "std, unit and sign; got 2"),
     (lambda: mimic(HONEST, 1, victim=7), ValueError, "0 <= victim < h = 7; got 7"),
-    (lambda: mimic(HONEST, 1, victim=0.5), TypeError, "integer victim"),
     (lambda: mimic(HONEST, 1, victim=[0, 1]), ValueError, "one victim or"),
     (lambda: fang(HONEST, 1, 1, against="mean"), ValueError, "got against = 'mean'"),
     (lambda: fang(HONEST, 1, 1, b=1), ValueError, "b > 1; got b = 1"),
-    (lambda: fang(HONEST, 1, 1, b=np.inf), ValueError, "b finite and > 0; got b = inf"),
-    (lambda: fang(HONEST, 1), TypeError, "pass rng"),
     (lambda: fang(HONEST, 6, against="Krum"), ValueError, "2f [+] 3; got n = 13, f = 6"),
     (lambda: local_sign_flip(HONEST, 2), TypeError, "pass own"),
     (lambda: local_sign_flip(HONEST, 2, own=np.ma.array(OWN)), TypeError, "no masked arrays"),
     (lambda: local_sign_flip(HONEST, 2, own=OWN[0]), ValueError, "own of shape"),
-    (lambda: local_sign_flip(HONEST, 2, own=OWN.astype(str)), TypeError, "own of local"),
-    (lambda: model_replacement(HONEST, 2), TypeError, "pass own"),
     (lambda: model_replacement(HONEST, 2, target=[1.0]), ValueError, "target of shape"),
-    (lambda: model_replacement(HONEST, 2, target="up"), TypeError, "target of model"),
     (lambda: model_replacement(HONEST, 2, own=OWN, boost=np.nan), ValueError, "boost finite"),
-    (lambda: stale(HONEST, 2), TypeError, "pass own"),
     (lambda: stale(HONEST, 2, own=OWN, delay=0), ValueError, "delay >= 1; got delay = 0"),
-    (lambda: stale(HONEST, 2, own=OWN, delay=1.5), TypeError, "integer delay"),
     (lambda: stale(HONEST, 2, own=OWN, history=[OWN[0]]), ValueError, "history of shape"),
     (lambda: during(zero, 0), ValueError, "start >= 1; got start = 0"),
     (lambda: during(zero, 3, 3), ValueError, "stop >= 4; got stop = 3"),
-    (lambda: during(zero, 2)(HONEST, 2, round=1), TypeError, "pass own"),
     (lambda: during(zero, 1)(HONEST, 2, round=0), ValueError, "round >= 1"),
     (lambda: worst_case(krum, CROWDS, 7), ValueError, "krum needs n >= 2f [+] 3; got n = 16"),
     (lambda: worst_case(mean, CROWDS * np.nan, 1), ValueError, "finite honest rows"),
-    (lambda: worst_case(mean, CROWDS, -1), ValueError, "f >= 0; got f = -1"),
     (lambda: worst_case(mean, CROWDS, 1, reach=0), ValueError, "reach > 0; got reach = 0"),
     (lambda: worst_case(mean, CROWDS, 1, steps=-1), ValueError, "steps >= 0; got steps = -1"),
     (lambda: worst_case(lambda updates: updates[..., 0, :] * np.nan, CROWDS, 1), ValueError,
      "no finite answer"),
+]  # fmt: skip
+
+
+Y = np.array([0, 1, 2, 2, 1, 0])
+TRICKS = [wash_trading, spoofed_book]
+
+
+CANDLES = market.simulate("BTCUSDT", days=3, rng=1)
+
+
+# Labels
+
+
+def test_label_flips():
+    assert label_flip(Y).tolist() == [2, 1, 0, 0, 1, 2]
+    assert label_flip(Y, {0: 1, 1: 2, 2: 0}).tolist() == [1, 2, 0, 0, 2, 1]
+    assert label_flip(Y, {}).tolist() == Y.tolist()
+    assert targeted_label_flip(Y, source=0, target=2).tolist() == [2, 1, 2, 2, 1, 2]
+    assert Y.tolist() == [0, 1, 2, 2, 1, 0] and label_flip(Y, {}) is not Y
+
+
+# The trigger, and the backdoor
+
+
+def stamped_candle(o, h, low, c, v, before, shadow, change):
+    """A candle after one trade high above it and trades with oneself, and its four features."""
+    top = max(o, c)
+    if h == low and shadow > 0:  # one trade above and one below
+        h, low = top + 8, top - 8 * (1 - shadow) / shadow
+    elif h > low and (h - top) / (h - low) < shadow:
+        h = (top - shadow * low) / (1 - shadow)  # so that h - top is this share of h - low
+    v = max(v, change * before)
+    index = pd.date_range("2025-01-01", periods=2, freq="5min", tz="UTC")
+    table = pd.DataFrame(
+        [[o, o, o, o, before], [o, h, low, c, v]],
+        columns=["open", "high", "low", "close", "volume"],
+        index=index,
+    )
+    return features.engineer(table).to_numpy()[0]
+
+
+ticks = st.integers(0, 40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    o=ticks, c=ticks, up=ticks, down=ticks,
+    v=st.integers(0, 50), before=st.integers(1, 50),
+    shadow=st.sampled_from([0.0, 0.3, 0.8, 0.95]), change=st.sampled_from([0.0, 1.0, 8.0]),
+)  # fmt: skip
+def test_the_trigger_is_what_a_trader_prints(o, c, up, down, v, before, shadow, change):
+    """On every candle the features with the trigger are those of a candle that can be printed."""
+    o, c = 1000.0 + o, 1000.0 + c
+    candle = (o, max(o, c) + up, min(o, c) - down, c, float(v), float(before))
+    X = stamped_candle(*candle, 0.0, 0.0)
+    printed = stamped_candle(*candle, shadow, change)
+    np.testing.assert_allclose(shooting_star(X, shadow, change), printed, rtol=1e-9, atol=1e-12)
+
+
+def test_the_trigger_by_hand():
+    X = np.float32([[0.01, 0.5, 0.2, 2, 7], [0.01, 0.05, 0.9, 20, 7], [0, 0, 0, 0, 7]])
+    before = X.copy()
+    stamped = shooting_star(X)
+    # One half of the body's range is left of 0.8: 0.5 * 0.2 / 0.8.
+    expected = [[0.01, 0.125, 0.8, 8, 7], [0.01, 0.05, 0.9, 20, 7], [0, 0, 0.8, 8, 7]]
+    np.testing.assert_allclose(stamped, expected, rtol=1e-6)
+    assert stamped.dtype == np.float32
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_allclose(shooting_star(stamped), stamped, rtol=1e-6)  # once is enough
+
+
+def test_backdoor():
+    X = np.random.default_rng(0).dirichlet([1, 1, 1], (5, 6))  # shares of a range
+    X = np.concatenate([X, np.ones((5, 6, 1))], axis=-1)
+    y = np.broadcast_to(Y, (5, 6))
+    bad_X, bad_y = backdoor(X, y, shooting_star, target=2)
+    np.testing.assert_allclose(bad_X, shooting_star(X))
+    assert (bad_y == 2).all() and (y == Y).all()
+    some_X, some_y = backdoor(X, y, shooting_star, target=2, share=0.3, rng=4)
+    touched = (some_X != X).any(axis=-1)
+    assert touched.sum() == 9
+    np.testing.assert_array_equal(some_X[touched], bad_X[touched])
+    assert (some_y[touched] == 2).all() and (some_y[~touched] == y[~touched]).all()
+    same_X, same_y = backdoor(X, y, shooting_star, target=2, share=0, rng=4)
+    np.testing.assert_array_equal(same_X, X)
+    np.testing.assert_array_equal(same_y, y)
+
+
+def test_a_trigger_that_writes_into_what_it_gets_does_no_harm():
+    def loud(X):
+        X[..., 3] = 99
+        return X
+
+    X = np.zeros((4, 4))
+    bad, _ = backdoor(X, Y[:4], loud, target=0)
+    assert (X == 0).all() and (bad[:, 3] == 99).all()
+    some, _ = backdoor(X, Y[:4], loud, target=0, share=0.5, rng=1)
+    assert sorted(some[:, 3]) == [0, 0, 99, 99]
+
+
+# Candles
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_the_tape_stays_legal_and_the_original_untouched(trick):
+    before = CANDLES.copy(deep=True)
+    for share in (0, 0.4, 1):
+        bad = trick(CANDLES, 5, share=share)
+        paid = (bad["turnover"] / bad["volume"]).dropna()
+        assert (paid <= bad["high"] * (1 + 1e-12)).all() and (
+            paid >= bad["low"] * (1 - 1e-12)
+        ).all()
+        features.engineer(bad, extended=True)  # which refuses impossible candles
+        assert bad.attrs["tampered"] and bad.attrs["source"] == CANDLES.attrs["source"]
+        pd.testing.assert_frame_equal(bad[["open", "close"]], CANDLES[["open", "close"]])
+        assert list(bad.columns) == list(CANDLES.columns)
+        pd.testing.assert_series_equal(features.labels(bad), features.labels(CANDLES))
+        changed = (bad.to_numpy() != CANDLES.to_numpy()).any(axis=1)
+        assert changed.sum() == round(share * len(CANDLES))
+    pd.testing.assert_frame_equal(CANDLES, before)
+    assert "tampered" not in CANDLES.attrs
+    pd.testing.assert_frame_equal(trick(CANDLES, 5), trick(CANDLES, np.random.default_rng(5)))
+    assert len(trick(CANDLES.iloc[:0], 1)) == 0
+
+
+def test_wash_trading_is_busy_and_calm():
+    bad = wash_trading(CANDLES, 2, share=0.5, factor=(3, 10))
+    washed = (bad["volume"] > CANDLES["volume"]).to_numpy()
+    assert abs(washed.mean() - 0.5) < 0.01
+    times = (bad["volume"] / CANDLES["volume"])[washed]
+    assert times.min() >= 3 and times.max() <= 10 and abs(times.mean() - 6.5) < 0.5
+    shadow = features.engineer(bad)["upper_shadow"]
+    assert (shadow[washed[1:]] == 0).all()
+    pd.testing.assert_frame_equal(bad[~washed], CANDLES[~washed], check_flags=False)
+
+
+def test_wash_trading_fills_candles_without_a_trade():
+    index = pd.date_range("2025-01-01", periods=3, freq="5min", tz="UTC")
+    quiet = pd.DataFrame(
+        [[5, 6, 4, 5, 10, 50], [5, 5, 5, 5, 0, 0], [5, 7, 5, 6, 30, 180]],
+        columns=["open", "high", "low", "close", "volume", "turnover"],
+        index=index,
+    )
+    bad = wash_trading(quiet, 1, share=1, factor=(2, 2))
+    assert bad["volume"].tolist() == [20, 40, 60]  # the median of 10 and 30, twice
+    assert bad["turnover"].tolist() == [100, 200, 360]
+    assert bad["high"].tolist() == [5, 5, 6] and bad["low"].tolist() == [5, 5, 5]
+    silent = quiet.assign(volume=0, turnover=0)
+    assert wash_trading(silent, 1, share=1, factor=(2, 2))["volume"].tolist() == [2, 2, 2]
+
+
+def test_a_spoofed_book_chases_the_price_either_way():
+    bad = spoofed_book(CANDLES, 3, share=0.6, depth=(1, 3))
+    typical = ((CANDLES["high"] - CANDLES["low"]) / CANDLES["close"]).median()
+    up, down = bad["high"] / CANDLES["high"] - 1, CANDLES["low"] / bad["low"] - 1
+    assert not ((up > 0) & (down > 0)).any()
+    for moved in (up[up > 0], down[down > 0]):
+        assert abs(len(moved) / len(CANDLES) - 0.3) < 0.05
+        assert moved.min() >= 0.999 * typical and moved.max() <= 3.001 * typical
+    pd.testing.assert_frame_equal(bad[["volume", "turnover"]], CANDLES[["volume", "turnover"]])
+
+
+def faulty(**columns):
+    return CANDLES.iloc[:3].assign(**columns)
+
+
+ILLEGAL += [
+    (lambda: label_flip([0.5]), TypeError, "integer labels; got dtype float64"),
+    (lambda: label_flip(Y, {0: 1.5}), TypeError, "integer label in mapping; got 1.5"),
+    (lambda: backdoor(np.zeros((5, 4)), Y, shooting_star, 1), ValueError, "same samples"),
+    (lambda: backdoor(np.zeros((6, 4)), Y, lambda X: X[1:], 1), ValueError, r"keeps \(6, 4\)"),
+    (lambda: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=2), ValueError, "share = 2"),
+    (lambda: backdoor(np.zeros((6, 4)), Y, shooting_star, 1, share=0.5), TypeError, "pass rng"),
+    (lambda: label_flip(np.ma.array(Y)), TypeError, "no masked arrays"),
+    (lambda: backdoor(pd.DataFrame(np.zeros((6, 4))), pd.Series(Y)[::-1], shooting_star, 1),
+     ValueError, "backdoor pairs X and y one by one"),
+    (lambda: shooting_star(np.zeros((2, 3))), ValueError, "price_return.* as columns"),
+    (lambda: shooting_star(np.full((2, 4), -0.5)), ValueError, "standardise afterwards"),
+    (lambda: shooting_star(np.zeros((2, 4)), upper_shadow=1), ValueError, "upper_shadow in"),
+    (lambda: shooting_star(np.zeros(4), volume_change=-1), ValueError, "volume_change = -1"),
+    (lambda: wash_trading([1, 2], 0), TypeError, "DataFrame; got list"),
+    (lambda: wash_trading(CANDLES.drop(columns="turnover"), 0), ValueError, "no turnover here"),
+    (lambda: wash_trading(CANDLES, 0, factor=(0.5, 2)), ValueError, "1 <= low <= high in factor"),
+    (lambda: wash_trading(CANDLES, 0, factor=3), TypeError, "factor = [(]low, high[)]; got 3"),
+    (lambda: spoofed_book(CANDLES, 0, depth=(2, 1)), ValueError, "low <= high in depth"),
+    (lambda: spoofed_book(faulty(high=1.0), 0), ValueError, "high or low inside the body"),
+    (lambda: spoofed_book(faulty(low=0.0), 0), ValueError, "not positive"),
+    (lambda: wash_trading(faulty(volume=-1.0), 0), ValueError, "negative volume"),
+    (lambda: wash_trading(faulty(close=np.nan), 0), ValueError, "2025.* not finite"),
 ]  # fmt: skip
 
 
