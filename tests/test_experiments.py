@@ -1,9 +1,10 @@
-"""Grids with cells that cost nothing: pairing, keeping, resuming, refusing; and `planted`."""
+"""Grids with cells that cost nothing; tables whose verdicts are known; files; `planted`."""
 
 import importlib
 import importlib.util
 import linecache
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,12 +16,24 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import byzlib
-from byzlib.experiments import Refused, _code, configurations_of, planted, run_grid
+from byzlib.experiments import (
+    Refused,
+    _code,
+    compare,
+    configurations_of,
+    markdown,
+    planted,
+    run_grid,
+    summarize,
+    wide,
+)
 from byzlib.experiments.cells import _market
-from byzlib.metrics import paired_difference, t_interval
+from byzlib.experiments.results import configuration_columns, read, write
+from byzlib.metrics import holm, paired_difference, t_interval
 
 ROOT = Path(__file__).parent.parent
 
@@ -317,7 +330,7 @@ def test_the_key_holds_every_room_of_the_library(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="byzlib was changed since it was loaded: start anew"):
         ran("theory.py", "ADDED = 2")
     counted_in = {name.split("/")[0].removesuffix(".py") for name in _code.library_code(rooms)}
-    assert counted_in == {*byzlib.ROOMS, "__init__"} - {"checks", "plotting"}
+    assert counted_in - {"__init__", "__main__"} == {*byzlib.ROOMS} - {"checks", "plotting"}
 
 
 def test_a_broken_file_in_the_cache_is_computed_anew(tmp_path, caplog):
@@ -391,16 +404,8 @@ def test_a_failing_cell_stops_no_other(tmp_path):
     assert lines(log) == ["1", "2", "3", "2"]
 
 
-def unnamed(x):
-    return {"loss": x}
-
-
 def shapeless(seeds, rule):
     return {"accuracy": [0.5]}
-
-
-def silent(seed, rule):
-    return 0.5
 
 
 @pytest.mark.parametrize(
@@ -413,14 +418,19 @@ def silent(seed, rule):
         (lambda: here(drawn, {"rule": ["a", "a"]}), ValueError, "twice: rule = a"),
         (lambda: here(drawn, {"note": ["a"]}), ValueError, "'note' is a column of the result"),
         (lambda: here(drawn, {"rul": ["a"]}), TypeError, "does not fit drawn.*'?rule'?"),
-        (lambda: here(unnamed, {"x": [1]}), TypeError, "called seed or seeds; got x"),
+        (lambda: here(lambda x: 1, {"x": [1]}), TypeError, "called seed or seeds; got x"),
         (lambda: here(drawn, GRID, 0), ValueError, r"at least one; got \[\]"),
         (lambda: here(drawn, GRID, [1, 1]), ValueError, r"distinct seeds >= 0.*\[1, 1\]"),
         (lambda: here(drawn, GRID, [-1]), ValueError, "distinct seeds >= 0"),
         (lambda: here(drawn, GRID, 2.5), TypeError, "number of seeds; got 2.5"),
         (lambda: here(stacked, GRID, stack=0), ValueError, "stack >= 1; got stack = 0"),
         (lambda: here(shapeless, {"rule": "a"}), RuntimeError, r"shape \(1,\) for 10 seeds"),
-        (lambda: here(silent, {"rule": "a"}), RuntimeError, "dict of figures; got 0.5"),
+        (
+            lambda: here(lambda seed, rule: 0.5, {"rule": "a"}),
+            RuntimeError,
+            "dict of figures; got 0.5",
+        ),
+        (lambda: here(lambda seed, rule: {}, {"rule": "a"}, cache="x"), TypeError, "made with def"),
     ],
 )
 def test_illegal_use(call, error, sentence):
@@ -428,19 +438,7 @@ def test_illegal_use(call, error, sentence):
         call()
 
 
-def test_a_cell_on_disk_is_a_function(tmp_path):
-    with pytest.raises(TypeError, match="made with def"):
-        here(lambda seed, rule: {"loss": 1}, {"rule": "a"}, cache=tmp_path)
-
-
 # --- planted: federated training with a planted signal -------------------------------------------
-
-TEN = range(10)
-SMALL = {"rounds": 150, "test": 1000}
-
-
-def accuracy(**setting):
-    return planted(TEN, **SMALL | setting)["accuracy"]
 
 
 def test_a_stack_is_its_single_runs():
@@ -480,14 +478,13 @@ def test_refusals_speak_the_rules_sentence():
         planted([0], "Krum", f=3, pre="bucketing")
 
 
-def test_divergence_is_reported_and_not_raised():
-    found = run_grid(
-        planted, {"attack": "non-finite", "f": 1, "rule": ["mean", "median"], "rounds": 5},
-        2, n_jobs=1, progress=False,
-    )  # fmt: skip
-    status = found.groupby("rule")["status"].unique().map(list)
-    assert status["mean"] == ["diverged"] and status["median"] == ["ok"]
-    assert set(found.loc[found["rule"] == "mean", "note"]) == {"in round 1"}
+def test_divergence_is_told_and_not_raised():
+    ended = {
+        rule: planted([0, 1], rule, "non-finite", f=1, rounds=5)["diverged_at"]
+        for rule in ("mean", "median")
+    }
+    np.testing.assert_array_equal(ended["mean"], [1, 1])
+    assert np.isnan(np.array(ended["median"], float)).all()
 
 
 @pytest.mark.parametrize(
@@ -505,15 +502,6 @@ def test_illegal_names(setting, sentence):
     assert not isinstance(caught.value, Refused)
 
 
-def test_mixing_repairs_krum_under_skew():
-    """Nobody lies: Krum follows one client, and each client has few classes."""
-    setting = {"rule": "Krum", "attack": "none", "f": 3, "alpha": 0.3, "n": 17}
-    plain, mixed = accuracy(**setting), accuracy(**setting, pre="mixing")
-    assert paired_difference(mixed, plain).interval.low > 0.02
-    mean = accuracy(**setting | {"rule": "mean"})
-    assert t_interval(mixed - mean).low > -0.03
-
-
 # --- scale-out ----------------------------------------------------------------------------------
 
 
@@ -528,3 +516,151 @@ def test_the_same_grid_on_a_dask_cluster(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "the cluster's table is the same: True" in done.stdout
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+NOISE = np.random.default_rng(5).normal(0, 0.1, 40)
+TABLE = {
+    "rule": ["mean", "Krum", "median", "trimmed mean"],
+    "attack": ["none", "sign flip"],
+    "f": [1, 3],
+}
+GAIN = {"mean": 0.0, "Krum": 0.03, "median": -0.02, "trimmed mean": 0.0}
+
+
+def cell(seeds, rule, attack, f=1):
+    """Seeds differ by 10 points, rules by a few, and their own noise is a tenth of a point."""
+    if rule == "Krum" and f > 3:
+        raise Refused("krum needs n >= 2f + 3; got n = 10, f = 4")
+    own = np.array([np.random.default_rng([s, len(rule), len(attack), f]).normal() for s in seeds])
+    value = 0.6 + NOISE[list(seeds)] + GAIN[rule] + 1e-3 * own
+    ends = [5 if attack == "NaN" and s == 2 else np.nan for s in seeds]
+    return {"accuracy": value, "majority share": np.full(len(seeds), 0.5), "diverged_at": ends}
+
+
+def run(seeds=10, **grid):
+    return run_grid(cell, TABLE | grid, seeds, n_jobs=1, progress=False)
+
+
+def test_summaries_are_the_intervals_of_the_runs():
+    results = run()
+    summary = summarize(results, "accuracy")
+    assert list(summary) == ["rule", "attack", "f", "mean", "low", "high", "seeds", "note"]
+    assert len(summary) == 16 and (summary["seeds"] == 10).all() and (summary["note"] == "").all()
+    last = results[(results["metric"] == "accuracy")].tail(10)["value"]
+    assert tuple(summary.iloc[-1][["mean", "low", "high"]]) == tuple(t_interval(last))
+
+
+def test_refused_and_diverged_have_no_mean():
+    summary = summarize(run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4]), "accuracy")
+    notes = summary.set_index(["rule", "attack", "f"])["note"]
+    assert notes["mean", "NaN", 1] == "1 of 10 runs diverged"
+    assert notes["Krum", "none", 4].startswith("refused: krum needs n >= 2f + 3")
+    assert summary.loc[summary["note"] != "", "mean"].isna().all()
+    assert summary["mean"].notna().sum() == 3
+
+
+def test_comparisons_are_paired_and_corrected():
+    results = run(seeds=12)
+    found = compare(results, "accuracy", "rule", "mean")
+    assert len(found) == 12 and (found["seeds"] == 12).all()
+    verdicts = found.groupby("rule")["verdict"].unique().map(list)
+    assert verdicts["Krum"] == ["better"] and verdicts["median"] == ["worse"]
+    assert verdicts["trimmed mean"] == ["not shown"]
+    np.testing.assert_array_equal(found["p_holm"], holm(found["p"]))
+    runs = results[results["metric"] == "accuracy"]
+    values = runs.groupby(["rule", "attack", "f"])["value"].agg(np.array)
+    pair = paired_difference(values["Krum", "none", 3], values["mean", "none", 3])
+    row = found.set_index(["rule", "attack", "f"]).loc[("Krum", "none", 3)]
+    assert tuple(row[["difference", "low", "high", "p"]]) == (*pair.interval, pair.p_value)
+    upside_down = compare(results, "accuracy", "rule", "mean", higher_is_better=False)
+    assert set(upside_down.loc[upside_down["rule"] == "Krum", "verdict"]) == {"worse"}
+    shuffled = compare(results.sample(frac=1, random_state=1), "accuracy", "rule", "mean")
+    by = ["rule", "attack", "f"]
+    one, two = (table.sort_values(by)["difference"] for table in (found, shuffled))
+    np.testing.assert_allclose(one, two)
+    # Unpaired, seeds that differ by ten points would hide three.
+    assert t_interval(values["Krum", "none", 3]).half_width > 0.03
+
+
+def test_comparisons_with_nothing_to_compare_say_why():
+    results = run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4])
+    verdict = compare(results, "accuracy", "rule", "mean").set_index(["attack", "f"])["verdict"]
+    assert verdict["none", 1] == "better"
+    assert verdict["NaN", 1] == "1 of 10 runs diverged"
+    assert verdict["none", 4].startswith("refused: krum needs")
+
+
+def test_wide_tables_have_their_baseline():
+    table = wide(run(f=[1]), "accuracy", "rule", "attack")
+    assert list(table.columns) == ["none", "sign flip", "always one class"]
+    assert table.index.tolist() == list(GAIN)
+    assert (table["always one class"] == "50.0").all()
+    assert all(re.fullmatch(r"\d\d\.\d \+- \d\.\d", text) for text in table["none"])
+    two = wide(run(), "accuracy", ["rule"], ["attack", "f"])
+    assert two.shape == (4, 5) and two.columns[-1] == ("always one class", "")
+    odd = wide(run(rule=["Krum", "mean"], attack=["NaN"], f=[1, 4]), "accuracy", "rule", "f")
+    assert odd.loc["Krum", 4] == "refused" and odd.loc["mean", 4] == "1 of 10 runs diverged"
+
+
+def test_markdown():
+    table = pd.DataFrame({"a|b": ["1.0 +- 0.1"], ("c", ""): ["x"]}, index=["Krum"])
+    text = markdown(table.rename_axis("rule"), "Simulated.")
+    assert text.splitlines() == [
+        "Simulated.", "", r"| rule | a\|b | c |", "| --- | --- | --- |", "| Krum | 1.0 +- 0.1 | x |"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda r: summarize(r, "acuracy"), r"no metric 'acuracy'; there are \['accuracy'"),
+        (lambda r: compare(r, "accuracy", "rul", "mean"), "needs by from .*; got 'rul'"),
+        (lambda r: compare(r, "accuracy", "rule", "Bulyan"), "no rule is 'Bulyan'; there are"),
+        (lambda r: compare(r[r["rule"] == "mean"], "accuracy", "rule", "mean"), "nothing stands"),
+        (lambda r: wide(r, "accuracy", "rule", "attack"), "would mix different f: choose one"),
+        (lambda r: wide(r, "accuracy", "rule", "attak"), "no column 'attak'; there are"),
+        (
+            lambda r: wide(r[r["metric"] == "accuracy"], "accuracy", "rule", ["attack", "f"]),
+            "needs the metric 'majority share' beside",
+        ),
+        (
+            lambda r: compare(r[r["seed"] < 9], "accuracy", "rule", "mean"),
+            "at least 10 common seeds; got 9 for rule = Krum",
+        ),
+    ],
+)
+def test_illegal_tables(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(run())
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_a_file_gives_back_what_was_kept(tmp_path):
+    results = run(rule=["Krum", "mean"], attack=["none", "NaN"], f=[1, 4])
+    write(results, tmp_path / "a/kept.csv", "Simulated.\nMade by a test.", digits=12)
+    back = read(tmp_path / "a/kept.csv")
+    assert back.attrs["about"] == "Simulated.\nMade by a test."
+    assert configuration_columns(back) == configuration_columns(results)
+    for metric in ("accuracy", "majority share"):
+        one, two = (summarize(r, metric) for r in (results, back))
+        one, two = (s.sort_values(["rule", "attack", "f"], ignore_index=True) for s in (one, two))
+        pd.testing.assert_frame_equal(one, two, check_dtype=False, check_index_type=False)
+    assert set(back["status"]) == {"ok", "diverged", "refused"}
+    assert not list((tmp_path / "a").glob("*.new"))
+
+
+def test_a_file_can_be_read_by_people(tmp_path):
+    results = run(seeds=2, rule=["Krum", "mean"], attack=["NaN"], f=[1, 4])
+    write(results, tmp_path / "kept.csv", "Simulated.", digits=3, metrics=["majority share"])
+    lines = (tmp_path / "kept.csv").read_text().splitlines()
+    assert lines[:3] == [
+        "# Simulated.",
+        "rule,attack,f,metric,seed 0,seed 1,note",
+        "Krum,NaN,1,majority share,0.500,0.500,",
+    ]
+    assert lines[3].startswith("Krum,NaN,4,,,,") and "krum needs" in lines[3]
+    assert len(lines) == 6
