@@ -55,6 +55,7 @@ def copy(folder):
 
 
 def main(arguments=None):
+    """The command line: say where the book is, or copy it."""
     parser = argparse.ArgumentParser(prog="python -m byzlib", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     copies = commands.add_parser("copy", help="copy the notebooks and their data to a folder")

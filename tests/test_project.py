@@ -1,5 +1,6 @@
-"""What stands around the book keeps its word: README, environment, constraints, make, workflow."""
+"""The house and what stands around it: imports, README, environment, make, workflow, shell."""
 
+import ast
 import os
 import re
 import shutil
@@ -16,10 +17,86 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import byzlib
-from byzlib.market import load_sample
+import conftest
+from byzlib.market import BadRequest, load_klines, load_sample, main
 from conftest import same
-from notebooks import build_site
-from tests.bybit_server import serve
+from notebooks import build_site, execute
+from tests.bybit_server import at, made_up, same_candles, serve
+
+# --- the house: read from the ground up, a room imports only rooms above it in this list ------
+
+LIBRARY = Path(byzlib.__file__).parent
+ABOVE = {
+    "theory": (),
+    "metrics": ("theory",),
+    "plotting": (),
+    "aggregators": ("theory",),
+    "attacks": ("theory", "aggregators"),
+    "federated": ("theory", "metrics", "aggregators", "attacks"),
+    "market": ("theory",),
+    "risk": ("theory", "metrics"),
+    "experiments": ("theory metrics plotting aggregators attacks federated market risk".split()),
+    "checks": (
+        "theory metrics plotting aggregators attacks federated market risk experiments".split()
+    ),
+}
+FILES = {path.relative_to(LIBRARY).as_posix(): path for path in LIBRARY.rglob("*.py")}
+
+
+def imports_of(path):
+    """Names of the byzlib rooms that a file imports, and of the private modules."""
+    rooms, private = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        found = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "byzlib":
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names if alias.name.startswith("byzlib.")]
+        for name in found:
+            _, room, *inner = name.split(".")
+            rooms.add(room)
+            private |= {room for part in inner[:1] if part.startswith("_")}
+    return rooms - {"__version__"}, private
+
+
+def test_the_top_holds_the_rooms_and_nothing_else():
+    top = {
+        p.stem for p in LIBRARY.iterdir() if not p.name.startswith("__") and p.suffix in ("", ".py")
+    }
+    assert top == set(ABOVE) == set(byzlib.ROOMS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_up_the_list(file):
+    room = file.split("/")[0].removesuffix(".py")
+    if not room.startswith("__"):
+        rooms, private = imports_of(FILES[file])
+        assert rooms <= {*ABOVE[room], room}
+        assert private <= {room}, f"{file} reaches into another room's private modules"
+
+
+def test_the_check_of_imports_can_fail(tmp_path):
+    bad = tmp_path / "krum.py"
+    bad.write_text("from byzlib.federated import ByzantineFL\nimport byzlib.risk._alarms\n")
+    assert imports_of(bad) == ({"federated", "risk"}, {"risk"})
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if "/_" not in f or "_form" in f])
+def test_public_functions_are_described(file):
+    tree = ast.parse(FILES[file].read_text())
+    assert ast.get_docstring(tree), f"{file} says nothing of itself"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{file}: {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_a_room_is_entered_by_its_name(room):
+    door = getattr(byzlib, room)
+    assert room in byzlib.__doc__ and all(
+        hasattr(door, name) for name in getattr(door, "__all__", [])
+    )
+
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,8 +190,6 @@ def test_conda_users_get_the_same():
     [
         ("numpy>=2.0", "numpy>=1.26", "numpy"),
         ("nbval>=0.11", "", "nbval"),
-        ("python>=3.11", "python>=3.10", "python"),
-        ("sphinx-mathjax-offline>=0.0.2", "sphinx-mathjax-offline", "sphinx-mathjax-offline"),
         ("ruff>=0.6", "ruff>=0.6\n  - polars", "polars"),
         ("--no-deps -e .", "--no-deps -e ..", "byzlib itself"),
     ],
@@ -184,8 +259,6 @@ def test_help_lists_the_targets(bare):
     listed = run_make(bare)
     assert listed.returncode == 0 and not (bare / ".venv").exists()
     assert set(re.findall(r"^make ([a-z-]+) ", listed.stdout, re.MULTILINE)) == TARGETS
-    assert TARGETS >= {"setup", "book", "test", "lab", "notebooks", "exercises", "help"}
-    assert TARGETS >= {"test-all", "test-portable", "test-claims"}
 
 
 @make
@@ -221,21 +294,14 @@ def told(folder, *arguments, **environment):
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-RUNNING = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSAFEPATH", "PYTHONINSPECT", "PYTHONPATH"]
-RUNNING += ["VIRTUAL_ENV", "MPLBACKEND", "JUPYTER_PATH"]
-INSTALLING = ["PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV"]
-INSTALLING += ["PIP_CONSTRAINT", "PIP_NO_DEPS", "UV_CONSTRAINT", "UV_RESOLUTION"]
-INSTALLING += ["UV_SYSTEM_PYTHON"]
-TESTING = ["PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
-KEPT = ["PIP_INDEX_URL", "PIP_CERT", "UV_INDEX_URL", "SSL_CERT_FILE", "https_proxy", "PATH"]
-
-
 @make
 def test_make_passes_on_what_leads_to_the_network_and_not_what_changes_python(bare):
-    foreign = [*RUNNING, *INSTALLING, *TESTING]
-    shell = dict.fromkeys([*foreign, *KEPT], "x") | {"PATH": os.environ["PATH"]}
-    seen = told(bare, **shell)
-    assert not seen.keys() & set(foreign) and seen.keys() >= set(KEPT)
+    foreign = {"PYTHONOPTIMIZE", "PYTHONPATH", "VIRTUAL_ENV", "MPLBACKEND", "JUPYTER_PATH"}
+    foreign |= {"PIP_TARGET", "PIP_USER", "PIP_NO_DEPS", "PIP_CONSTRAINT", "UV_CONSTRAINT"}
+    foreign |= {"UV_RESOLUTION", "UV_SYSTEM_PYTHON", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
+    kept = {"PIP_INDEX_URL", "PIP_CERT", "UV_INDEX_URL", "SSL_CERT_FILE", "https_proxy", "PATH"}
+    seen = told(bare, **dict.fromkeys(foreign | kept, "x") | {"PATH": os.environ["PATH"]})
+    assert not seen.keys() & foreign and seen.keys() >= kept
     assert seen["PYTHONUTF8"] == "1"
     assert seen["JUPYTER_RUNTIME_DIR"] == f"{bare}/.venv/runtime"
 
@@ -353,3 +419,98 @@ def test_actions_are_pinned():
     pins = dict(re.fullmatch(r"(actions/[\w-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", use).groups()
                 for use in used)  # fmt: skip
     assert {f"{action}@{commit}" for action, commit in pins.items()} == set(used)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="this system knows no such thing")
+
+
+def python(*arguments, **environment):
+    """A fresh interpreter, in an environment with these changes; None takes a variable out."""
+    there = {name: value for name, value in (os.environ | environment).items() if value is not None}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True)
+
+
+# --- the reader's shell: variables, no home, no place to write ------------------------------
+
+WORDS = ["PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONHASHSEED", "MPLBACKEND"]
+
+
+def test_a_kernel_is_told_where_things_are_and_nothing_else(monkeypatch):
+    for name in [*WORDS, "PYTHONPATH", "PYTHONUTF8", "MY_PYTHON"]:
+        monkeypatch.setenv(name, "1")
+    seen = execute.environment()
+    assert not seen.keys() & set(WORDS)
+    assert seen.keys() >= {"PYTHONPATH", "PYTHONUTF8", "MY_PYTHON", "PATH"}
+
+
+def test_tests_without_assertions_are_refused_in_one_sentence():
+    plain = {"FORCE_COLOR": None, "PY_COLORS": "0"}
+    refused = python("-m", "pytest", "tests/test_illegal.py", PYTHONOPTIMIZE="1", **plain)
+    assert refused.returncode and "passed" not in refused.stdout
+    assert refused.stderr.strip().startswith("ERROR: Python leaves assertions out")
+    assert refused.stderr.strip().count("\n") == 0
+
+
+@posix
+def test_a_home_is_a_folder(monkeypatch):
+    for home in ("/dev/null", "/no/such/folder"):
+        monkeypatch.setenv("HOME", home)
+        assert not conftest.lives_somewhere()
+
+
+# --- where candles are kept -----------------------------------------------------------------
+
+PLACES = ["HOME", "USERPROFILE", "HOMEPATH", "XDG_CACHE_HOME", "LOCALAPPDATA", "BYZLIB_BYBIT_CACHE"]
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """A user without a home, and without an entry that names one."""
+    for name in PLACES:
+        monkeypatch.delenv(name, raising=False)
+    if os.name == "posix":
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
+def test_without_a_home_candles_want_a_named_place(nobody, tmp_path, monkeypatch, capsys):
+    rows, file = made_up(20), tmp_path / "c.sqlite"
+    asked = {"start": at(0), "end": at(9)}
+    with pytest.raises(BadRequest, match="no home folder.* cache= .* BYZLIB_BYBIT_CACHE$") as error:
+        load_klines(**asked)
+    assert re.findall(r"\. |\n", str(error.value)) == []
+    with serve(rows) as url:
+        same_candles(load_klines(**asked, cache=file, base_url=url), rows[:10])
+        day = ["BTCUSDT", "--start", "2024-05-01", "--end", "2024-05-01T00:45", "--base-url", url]
+        assert main([*day, "--cache", str(file)]) == 0
+        assert "10 of them kept before; " in capsys.readouterr().out
+        assert main(day) == 2 and "BYZLIB_BYBIT_CACHE" in capsys.readouterr().err
+        monkeypatch.setenv("BYZLIB_BYBIT_CACHE", str(file))
+        assert main(day) == 0
+
+
+@posix
+def test_a_cache_that_leads_nowhere_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for file in ("~nosuchuser/c.sqlite", Path("~nosuchuser/c.sqlite"), "c.sqlite"):
+        with pytest.raises(BadRequest, match=f"cache {file} leads nowhere"):
+            load_klines(cache=file)
+
+
+@posix
+def test_the_command_explains_itself_without_a_home(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import pwd\n\npwd.getpwuid = {}.__getitem__\n")
+    shell = dict.fromkeys(PLACES) | {"PYTHONPATH": str(tmp_path)}
+    helped = python("-m", "byzlib.market", "--help", **shell)
+    assert helped.returncode == 0 and "$BYZLIB_BYBIT_CACHE" in helped.stdout, helped.stderr
+
+
+def test_a_home_may_be_called_anything(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "100%done %s %(prog)s"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    assert stop.value.code == 0 and "100%done%s%(prog)s/byzlib/candles.sqlite" in shown
