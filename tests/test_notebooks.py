@@ -1,7 +1,12 @@
-"""Executing, saving, comparing: one form, the same bytes twice, noise passes and nothing else."""
+"""Executing, saving, comparing; the reading site; the exercises.
+
+One form, the same bytes twice; noise passes and nothing else.
+"""
 
 import base64
+import copy
 import functools
+import html
 import io
 import json
 import os
@@ -10,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -19,7 +25,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 import conftest
 from byzlib import plotting
 from notebooks import build_site, execute
-from notebooks.execute import canonical, chapters, run, save, text_of
+from notebooks.build_site import build_pages
+from notebooks.execute import canonical, chapters, exercises, run, save, text_of
+from notebooks.make_exercises import derive, student
+from tests.player import play
 
 ROOT = Path(__file__).parent.parent
 DOT = (  # a PNG of one pixel
@@ -31,7 +40,7 @@ display({{{{"image/png": "{DOT}"}}}}, raw=True, metadata={{{{"image/png": marks}
 """
 
 
-def tree(root, **sources):
+def small_book(root, **sources):
     """A book of chapters with one code cell each."""
     (root / "notebooks/exercises").mkdir(parents=True)
     (root / "figures").mkdir()
@@ -70,7 +79,7 @@ def test_canonical_form_forgets_clock_machine_and_chance():
 
 
 def test_saving_twice_leaves_the_same_bytes_and_the_figures(tmp_path):
-    root = tree(tmp_path, c03_draw=DRAW.format("03_axis"), c04_say="print(2)")
+    root = small_book(tmp_path, c03_draw=DRAW.format("03_axis"), c04_say="print(2)")
     (root / "figures/02_old.png").write_bytes(b"stale")
     save(root=root)
     first = files(root)
@@ -88,7 +97,7 @@ def test_saving_twice_leaves_the_same_bytes_and_the_figures(tmp_path):
 
 def test_a_failing_chapter_is_named_with_cell_and_error_and_nothing_is_saved(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")  # a kernel checks assertions all the same
-    root = tree(tmp_path, c03_good="print(1)", c04_bad="x = 1\nassert x == 2, x  # oh\n")
+    root = small_book(tmp_path, c03_good="print(1)", c04_bad="x = 1\nassert x == 2, x  # oh\n")
     before = files(root)
     with pytest.raises(SystemExit) as stop:
         save(root=root)
@@ -112,7 +121,7 @@ def kernelless(monkeypatch):
 
 
 def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys, kernelless):
-    root = tree(tmp_path, c03_one="print(1)", c04_two="print(2)")
+    root = small_book(tmp_path, c03_one="print(1)", c04_two="print(2)")
     (root / "notebooks/conf.py").write_text("", encoding="utf-8")
     built = []
 
@@ -148,7 +157,7 @@ def test_book_executes_only_what_changed(tmp_path, monkeypatch, capsys, kernelle
 
 
 def test_a_failing_chapter_keeps_the_others_of_the_run(tmp_path, kernelless):
-    root = tree(tmp_path, c03_good="print(1)", c04_bad="1 / 0")
+    root = small_book(tmp_path, c03_good="print(1)", c04_bad="1 / 0")
     with pytest.raises(SystemExit, match="04_bad"):
         build_site.book(root)
     record = json.loads((root / "_build/record.json").read_text(encoding="utf-8"))
@@ -204,13 +213,8 @@ def text(words):
 
 # What a cell prints now, what it printed when it was stored, and whether that passes.
 CELLS = {
-    "unchanged text": (text("rate 0.7346"), text("rate 0.7346"), True),
     "last digit": (text("rate 0.7346"), text("rate 0.7347"), True),
-    "blanks": (text("a   0.5\nb"), text("a 0.5 b"), True),
     "one digit": (text("rate 0.7346"), text("rate 0.7446"), False),
-    "whole number": (text("5 of 10"), text("4 of 10"), False),
-    "one word": (text("Krum holds"), text("Krum fails"), False),
-    "sign": (text("-0.50"), text("0.50"), False),
     "lost line": (text("a\nb"), text("a"), False),
     "value": ("1 + 1", "1 + 2", False),
     "unchanged figure": ("show('line')", "show('line')", True),
@@ -299,6 +303,10 @@ def test_a_strange_place_is_no_hindrance(verdicts):
 @pytest.mark.parametrize(
     "stored, new, verdict",
     [
+        ("a   0.5\nb", "a 0.5 b", True),
+        ("5 of 10", "4 of 10", False),
+        ("Krum holds", "Krum fails", False),
+        ("-0.50", "0.50", False),
         ("1.0e-05", "9.9e-06", True),
         ("1,999.99", "2,000.00", True),
         ("0.7-0.8", "0.7-0.9", True),
@@ -337,3 +345,215 @@ def test_another_matplotlib_may_set_letters_elsewhere(monkeypatch):
     assert not conftest.same_picture(drawn(), drawn("none", end=4))
     assert not conftest.same_picture(drawn(), drawn("none", colour="#E69F00"))
     assert not conftest.same_picture(drawn(), drawn("none", pad=0.5))
+
+
+# --- the reading site: strict, offline, every picture described, every link alive -------------
+
+TAG = re.compile(r"<(img|script|link|iframe|source|a)\b([^>]*)>")
+
+
+def attributes(text):
+    return dict(re.findall(r'([\w-]+)="([^"]*)"', text))
+
+
+def fetched(page):
+    """Addresses from which a browser would fetch something when it opens the page."""
+    for tag, rest in TAG.findall(page):
+        address = attributes(rest).get("src" if tag not in ("link", "a") else "href", "")
+        if tag != "a" and re.match(r"(https?:)?//", address):
+            yield address
+
+
+def undescribed(page):
+    return [rest for tag, rest in TAG.findall(page) if tag == "img" and "alt" not in rest]
+
+
+def broken(path, page):
+    """Local addresses of a page that lead nowhere."""
+    for _, rest in TAG.findall(page):
+        at = attributes(rest)
+        address = html.unescape(at.get("src", at.get("href", "")))
+        if not address or re.match(r"[a-z]+:|//|#$", address):
+            continue
+        file, _, anchor = unquote(address).partition("#")
+        target = path.parent / file.split("?")[0] if file else path
+        if not target.exists():
+            yield address
+        elif anchor and target.suffix == ".html":
+            if f'id="{anchor}"' not in target.read_text(encoding="utf-8"):
+                yield address
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    build = tmp_path_factory.mktemp("a build")
+    build_pages(chapters(ROOT), build, ROOT)
+    found = (build / "html").rglob("*.html")
+    return {path: path.read_text(encoding="utf-8") for path in found if "_static" not in path.parts}
+
+
+def test_every_chapter_has_a_page(pages):
+    names = {path.stem for path in pages}
+    assert {path.stem for path in chapters(ROOT)} | {"index", "references"} <= names
+    folders = {path.stem for path in pages if path.parent.name == "student"}
+    assert {path.stem for path in exercises(ROOT)} <= folders
+
+
+def test_nothing_comes_from_elsewhere(pages):
+    for path, page in pages.items():
+        assert list(fetched(page)) == [], path.name
+    styles = {file for path in pages for file in path.parent.rglob("*.css")}
+    for style in styles:
+        assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text("utf-8"))
+    assert styles and list(fetched('<script src="https://x.org/y.js">')) == ["https://x.org/y.js"]
+    assert list(fetched('<link href="//x.org/y.css" /><a href="https://x.org">')) == [
+        "//x.org/y.css"
+    ]
+
+
+def test_formulas_are_drawn_by_the_site(pages):
+    with_formulas = [(path, page) for path, page in pages.items() if 'class="math' in page]
+    assert with_formulas
+    for path, page in with_formulas:
+        script = next(
+            address for address in re.findall(r'src="([^"]+)"', page) if "tex-svg" in address
+        )
+        assert (path.parent / script.split("?")[0]).stat().st_size > 1e6
+    assert any(r"\tag{1.1}" in page for _, page in with_formulas)
+    for _, page in with_formulas:
+        assert not re.search(r"begin\{split\}[^<]*\\tag|\$\$", page)
+
+
+def test_every_picture_is_described(pages):
+    for path, page in pages.items():
+        assert undescribed(page) == [], path.name
+    assert undescribed('<img src="a.png">')
+    assert sum(page.count("<img") for page in pages.values()) > 3
+
+
+def test_every_link_leads_somewhere(pages):
+    for path, page in pages.items():
+        assert list(broken(path, page)) == [], path.name
+    index = next(path for path in pages if path.name == "index.html")
+    assert list(broken(index, '<a href="no.html"><a href="index.html#nowhere">')) == [
+        "no.html",
+        "index.html#nowhere",
+    ]
+
+
+def test_students_pages_hold_no_solution(pages):
+    root = next(path.parent for path in pages if path.name == "index.html")
+    files = [file for file in root.rglob("*") if file.suffix in (".html", ".ipynb", ".js")]
+    assert len(files) > len(pages)
+    for file in files:
+        assert "BEGIN SOLUTION" not in file.read_text("utf-8") or file.stem == "README", file.name
+
+
+INDEX = "# A book\n\n```{toctree}\n01_one\n```\n"
+
+
+def test_a_fault_stops_the_build(tmp_path, capfd):
+    """A dead link in a chapter is an error, not a warning that scrolls by."""
+    notebooks, chapter = tmp_path / "notebooks", tmp_path / "executed/01_one.ipynb"
+    shutil.copytree(ROOT / "notebooks/_static", notebooks / "_static")
+    for name in ("conf.py", "references.bib"):
+        shutil.copy(ROOT / "notebooks" / name, notebooks)
+    execute.write(notebooks / "index.md", INDEX)
+    page = new_notebook(cells=[new_markdown_cell("# One\n\nSee [nothing](99_nothing.ipynb).")])
+    execute.write(chapter, execute.text_of(execute.canonical(page, "01")))
+    with pytest.raises(SystemExit, match="faults"):
+        build_pages([chapter], tmp_path / "build", tmp_path)
+    (fault,) = [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line]
+    assert "99_nothing" in fault
+
+
+# --- the students' exercises: derived, failing exactly where they should, never written over --
+
+SOURCES = exercises(ROOT)
+BLANK = re.compile(r"^([ \t]*)# YOUR CODE HERE\n[ \t]*raise NotImplementedError\(.*\)$", re.M)
+SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?### END SOLUTION", re.M | re.DOTALL)
+
+
+def is_exercise(cell):
+    return cell.cell_type == "code" and "# YOUR CODE HERE" in cell.source
+
+
+def put_back(blank, solved):
+    """The student's notebook as the source: in its place, with the solutions where they belong."""
+    done = copy.deepcopy(blank)
+    for cell, source in zip(done.cells, solved.cells, strict=True):
+        cell.source = cell.source.replace("](../../", "](../")
+        for solution in SOLUTION.findall(source.source):
+            cell.source = BLANK.sub(lambda _, text=solution: text, cell.source, count=1)
+    return done
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_student_fails_exactly_at_the_exercises(path, tmp_path):
+    solved = nbformat.read(path, as_version=4)
+    blank = student(solved)
+    assert any(map(is_exercise, blank.cells))
+    assert all(not cell.get("outputs") for cell in blank.cells)
+    assert "SOLUTION" not in "".join(cell.source for cell in blank.cells)
+
+    # With the solutions back in place it is the source, which nbval runs like any chapter.
+    assert [c.source for c in put_back(blank, solved).cells] == [c.source for c in solved.cells]
+
+    code = [cell for cell in blank.cells if cell.cell_type == "code"]
+    errors = [[cell.error.split(":")[0]] if cell.error else [] for cell in play(blank, tmp_path)]
+    for i, cell in enumerate(code):
+        if is_exercise(cell):  # it, or the checker in the next cell, says what is missing
+            first = next((names for names in errors[i : i + 2] if names), None)
+            assert first, f"{path.stem}: an empty answer passes:\n{cell.source}"
+            assert first != ["NameError"], f"{path.stem} fails by accident:\n{cell.source}"
+            errors[i : i + 2] = [[], []]
+    assert not any(errors), f"{path.stem} fails outside its exercises: {errors}"
+
+
+def notebook(source):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+
+
+def test_solution_is_cut_at_its_depth():
+    answer = "    ### BEGIN SOLUTION\n    y = x\n\n    return y\n    ### END SOLUTION"
+    source = f"def f(x):\n{answer}\n\n\nf(1)"
+    blank = student(notebook(source)).cells[0].source
+    task = (
+        '    # YOUR CODE HERE\n    raise NotImplementedError("Replace this line with your answer.")'
+    )
+    assert blank == f"def f(x):\n{task}\n\n\nf(1)"
+    assert put_back(student(notebook(source)), notebook(source)).cells[0].source == source
+    for half in ("### BEGIN SOLUTION\nx", "x\n### END SOLUTION"):
+        with pytest.raises(ValueError, match="half a solution"):
+            student(notebook(half))
+
+
+def test_work_of_a_student_is_kept(tmp_path):
+    source, target = tmp_path / "03_pick.ipynb", tmp_path / "student/03_pick.ipynb"
+    nbformat.write(notebook("### BEGIN SOLUTION\n1\n### END SOLUTION"), source)
+    assert derive(tmp_path) == [] == derive(tmp_path)
+    fresh = target.read_bytes()
+
+    nbformat.write(notebook("# harder\n### BEGIN SOLUTION\n2\n### END SOLUTION"), source)
+    assert derive(tmp_path) == []
+    harder = target.read_bytes()
+    assert harder != fresh and b"harder" in harder
+
+    target.write_bytes(harder.replace(b"YOUR CODE HERE", b"my answer"))
+    nbformat.write(notebook("# easier\n### BEGIN SOLUTION\n3\n### END SOLUTION"), source)
+    (sentence,) = derive(tmp_path)
+    assert "03_pick.ipynb holds your work" in sentence and b"my answer" in target.read_bytes()
+
+    target.unlink()
+    assert derive(tmp_path) == [] and b"easier" in target.read_bytes()
+    target.write_bytes(b"mine")
+    assert len(derive(tmp_path)) == 1 and target.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_stored_blank_is_derived(path):
+    """Chapters link to it; `make exercises` writes it."""
+    stored = nbformat.read(path.parent / "student" / path.name, as_version=4)
+    assert stored == student(nbformat.read(path, as_version=4))
+    for link in re.findall(r"\]\(([^):]+)\)", "".join(cell.source for cell in stored.cells)):
+        assert (path.parent / "student" / link).exists(), link
