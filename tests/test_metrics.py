@@ -194,13 +194,6 @@ def test_series_are_not_paired_by_position(measure):
         measure(np.ma.array([0.0, 1], mask=[0, 1]), [0.0, 1])
 
 
-@pytest.mark.parametrize("measure", [majority_share, t_interval, holm, positions, turnover,
-                                     max_drawdown, partial(sharpe, bars_per_year=1)])  # fmt: skip
-def test_masked_arrays_are_refused(measure):
-    with pytest.raises(TypeError, match=r"\w+ takes no masked arrays"):
-        measure(np.ma.array([0.0, 1, 1], mask=[0, 0, 1]))
-
-
 # --- what is wrong is said ---
 
 BARS = np.arange(9.0)
@@ -208,18 +201,16 @@ BAD = [
     (lambda: accuracy([1, 2], [1]), ValueError, r"got \(2,\) and \(1,\)"),
     (lambda: balanced_accuracy([], []), ValueError, "m >= 1"),
     (lambda: majority_share([]), ValueError, "m >= 1"),
+    (lambda: majority_share(np.ma.array([0, 1])), TypeError, "takes no masked arrays"),
+    (lambda: positions(np.ma.array([0, 1])), TypeError, "takes no masked arrays"),
     (lambda: t_interval([1.0]), ValueError, "at least 2 values"),
     (lambda: t_interval([1.0, np.nan]), ValueError, "a diverged run has no mean"),
     (lambda: t_interval([1.0, 2.0], level=95), ValueError, r"level in \(0, 1\); got level = 95"),
     (lambda: paired_difference([1, 2, 3], [1]), ValueError, r"many seeds; got \(3,\), \(1,\)"),
     (lambda: holm([0.5, 1.5]), ValueError, r"between 0 and 1; got \[0.5, 1.5\]"),
-    (lambda: holm([np.nan]), ValueError, "between 0 and 1"),
-    (lambda: holm(0.5), ValueError, "one row"),
     (lambda: positions([0, 3]), ValueError, "0 .Down., 1 .Flat., 2 .Up."),
     (lambda: profit_and_loss([1, 2], [0], 0), ValueError, "as many returns as positions; got .2,"),
     (lambda: profit_and_loss([1], [0], -0.1), ValueError, "fee finite and >= 0; got fee = -0.1"),
-    (lambda: profit_and_loss([1], [0], np.nan), ValueError, "fee finite and >= 0"),
-    (lambda: profit_and_loss([1], [0], 0, np.inf), ValueError, "slippage finite and >= 0"),
     (lambda: max_drawdown([1, np.nan]), ValueError, "max_drawdown needs finite"),
     (lambda: turnover(3.0), ValueError, "turnover needs bars"),
     (lambda: sharpe(BARS, 365, level=1.0), ValueError, r"sharpe needs level in \(0, 1\)"),

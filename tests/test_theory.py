@@ -9,7 +9,6 @@ import pytest
 from byzlib import theory
 from byzlib.aggregators import RULES, krum, mean, median
 from byzlib.attacks import sign_flip
-from tests.adversary import search_kappa
 
 CROWDS = [(5, 1), (7, 2), (10, 1), (10, 3)]
 UNTOLD = ("mean", "median", "geometric median")
@@ -164,6 +163,44 @@ def test_the_worst_case_is_attained(name, n):
             assert ratio(name, 5 - 3 * x, honest, told) == pytest.approx(exact, abs=1e-9)
 
 
+# Nothing is known of the rule but its answers: random crowds are changed a little, or one client is
+# copied onto another, and whatever hurts more is kept.
+
+
+def search_kappa(name, n, f, told, d, trials, steps):
+    """The largest squared error over honest variance that a search found; the last f lie."""
+    rng, honest = np.random.default_rng(0), np.arange(n) < n - f
+
+    def hurt(crowds):
+        return ratio(name, crowds, honest, told)
+
+    crowds = rng.integers(-2, 3, (trials, n, d)) + rng.choice([0, 1e-3, 1], (trials, 1, 1)) * (
+        rng.standard_normal((trials, n, d))
+    )
+    crowds[:, honest] += np.eye(n, d)[honest]  # no crowd without any spread
+    best = hurt(crowds)
+    for _ in range(steps):
+        tried = moved(crowds, rng)
+        found = np.where(tried[:, honest].var(axis=1).sum(axis=1) > 1e-6, hurt(tried), -np.inf)
+        better = found > best
+        crowds[better], best[better] = tried[better], found[better]
+    return best.max()
+
+
+def moved(crowds, rng):
+    """Each crowd with one client moved towards another (or onto it), or with all of them shaken."""
+    trials, n, d = crowds.shape
+    every, who, whom = np.arange(trials), *rng.integers(n, size=(2, trials))
+    tried = crowds.copy()
+    way = rng.choice([0, 1, rng.uniform(-1, 2)], trials)[:, None]
+    tried[every, who] += way * (crowds[every, whom] - crowds[every, who])
+    size = 10.0 ** rng.uniform(-7, 0.5, (trials, 1)) * rng.integers(2, size=(trials, 1))
+    tried[every, who] += size * rng.standard_normal((trials, d))
+    shaken = rng.integers(8, size=trials) == 0
+    tried[shaken] += 0.1 * size[shaken, :, None] * rng.standard_normal((shaken.sum(), n, d))
+    return tried
+
+
 @pytest.mark.parametrize(("n", "f"), CROWDS)
 @pytest.mark.parametrize("name", ["trimmed mean", "median"])
 def test_a_search_reaches_the_worst_case_and_no_more(name, n, f):
@@ -171,7 +208,7 @@ def test_a_search_reaches_the_worst_case_and_no_more(name, n, f):
     for declared in sorted(b for b in told if 2 * b < n):
         exact = theory.kappa(name, n, f, declared)
         for d in (1, 2):
-            found, _ = search_kappa(RULES[name], n, f, declared=declared, d=d, trials=32, steps=250)
+            found = search_kappa(name, n, f, declared, d, trials=32, steps=250)
             assert exact * (1 - 1e-4) < found <= exact * (1 + 1e-9)
 
 
@@ -215,7 +252,7 @@ def test_a_search_stays_below_the_bounds(name):
     for n, f in [*CROWDS, (11, 2)] if name == "Bulyan" else CROWDS:
         if n >= theory.LEGAL[name][0] * f + theory.LEGAL[name][1]:
             steps = EFFORT.get(name, 100)
-            found, _ = search_kappa(RULES[name], n, f, d=2, trials=16, steps=steps)
+            found = search_kappa(name, n, f, f, d=2, trials=16, steps=steps)
             assert theory.kappa_lower_bound(n, f) < found < theory.kappa_bound(name, n, f)
             if name in ("Krum", "geometric median"):
                 assert found < theory.kappa_published(name, n, f)
@@ -394,27 +431,20 @@ def test_breakdown_fraction(n, f):
     [
         (lambda: theory.kappa("Krum", 9, 2), ValueError, "kappa knows mean, .*; got 'Krum'"),
         (lambda: theory.kappa("median", [9, 4], 2), ValueError, "n > 2f; got n = 4, f = 2"),
-        (lambda: theory.kappa("median", 9, [2, -1]), ValueError, "f >= 0; got f = -1"),
         (lambda: theory.kappa("median", 9, True), TypeError, "integer f; got True"),
-        (lambda: theory.kappa("median", 9.0, None), TypeError, "integer n; got 9.0"),
         (lambda: theory.kappa("trimmed mean", 8, 1, 4), ValueError, "as declared, needs n > 2f"),
-        (lambda: theory.kappa_lower_bound(0, 0), ValueError, "n >= 1; got n = 0"),
         (lambda: theory.kappa_published("Bulyan", 9, 1), ValueError, "knows .*; got 'Bulyan'"),
         (lambda: theory.kappa_published("Krum", 6, 2), ValueError, r"n >= 2f \+ 3 for Krum; got n"),
         (lambda: theory.kappa_bound("Bulyan", 10, 2), ValueError, r"n >= 4f \+ 3 for Bulyan"),
         (lambda: theory.kappa_bound("average", 10, 2), ValueError, "knows .*; got 'average'"),
-        (lambda: theory.worst_case_instance("Krum", 9, 2), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.breakdown("Krums", 9), ValueError, "knows .*; got 'Krums'"),
         (lambda: theory.breakdown_fraction(-1), ValueError, "B >= 0; got B = -1"),
         (lambda: theory.eta(6, 2), ValueError, r"eta needs n >= 2f \+ 3 for Krum; got n = 6"),
-        (lambda: theory.krum_clique_distance(9, 0), ValueError, "f >= 1; got f = 0"),
         (lambda: theory.alie_z_max(9, 0), ValueError, "f >= 1; got f = 0"),
         (lambda: theory.sign_flip_border(6, 3), ValueError, "n > 2f; got n = 6, f = 3"),
         (lambda: theory.worst_case_bias("median", 0.5), ValueError, r"in \[0, 1/2\); got alpha ="),
-        (lambda: theory.worst_case_bias("Krum", 0.2), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.asymptotic_variance("Krum"), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.asymptotic_variance("geometric median", d=0), ValueError, "d >= 1"),
-        (lambda: theory.gradient_floor(-1, 1), ValueError, "kappa >= 0; got kappa = -1"),
         (lambda: theory.radius_strongly_convex(1, 1, 0), ValueError, "mu > 0; got mu = 0"),
     ],
 )
