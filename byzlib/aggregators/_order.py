@@ -19,11 +19,12 @@ CALL_COLUMNS = 15  # what a call of a network costs, in columns sorted
 def mean_of(keep, x):
     """Mean of what `keep` keeps of each column: (trials, n, d) -> (trials, d), summed in float64.
 
-    `keep` maps a block (trials, n, columns) to its kept values (count, trials, columns).
+    `keep` maps a block (trials, n, columns) to its kept values, count rows (trials, columns), and
+    to the lowest and the highest of them.
     """
     answer = np.empty((x.shape[0], x.shape[2]), x.dtype)
     for trials, columns in _blocks(x.shape, x.itemsize):
-        answer[trials, columns] = _mean(keep(x[trials, :, columns]))
+        answer[trials, columns] = _mean(*keep(x[trials, :, columns]))
     return answer
 
 
@@ -32,7 +33,7 @@ def share_of(keep, x):
     share = np.zeros(x.shape[:2])
     for trials, columns in _blocks(x.shape, x.itemsize):
         block = x[trials, :, columns]
-        share[trials] += _held(block, keep(block))
+        share[trials] += _held(block, *keep(block))
     return share / share.sum(axis=-1, keepdims=True)
 
 
@@ -42,9 +43,10 @@ def between_ranks(n, low, high):
     def keep(block):
         pairs = network(n, low, high)
         if n * block.itemsize <= NETWORK_BYTES and block[:, 0].size > CALL_COLUMNS * len(pairs):
-            rows = exchanged(block.swapaxes(0, 1).reshape(n, -1), pairs)[low:high]
-            return np.array(rows).reshape(-1, *block[:, 0].shape)
-        return np.sort(block, axis=1)[:, low:high].swapaxes(0, 1)
+            kept = exchanged(block.swapaxes(0, 1), pairs)[low:high]
+        else:
+            kept = np.sort(block, axis=1)[:, low:high].swapaxes(0, 1)
+        return kept, kept[0], kept[-1]
 
     return keep
 
@@ -61,7 +63,7 @@ def near_median(count):
         for i in range(n - count):
             nearer = half * x[i] + half * x[i + count] < median
             np.copyto(kept[i % count], x[i + count], where=nearer)
-        return kept
+        return kept, kept.min(axis=0), kept.max(axis=0)
 
     return keep
 
@@ -81,27 +83,28 @@ def _blocks(shape, itemsize):
     ]
 
 
-def _mean(kept):
-    """Mean over the first axis in float64, never outside of the values that it is taken of."""
-    count = len(kept)
-    if count == 1:
+def _mean(kept, lowest, highest):
+    """Mean of the rows in float64, never outside of the values that it is taken of."""
+    if len(kept) == 1:
         return kept[0]
-    mean = np.add.reduce(kept, axis=0, dtype=np.float64)
-    mean /= count
+    mean = kept[0].astype(np.float64)
+    for row in kept[1:]:
+        mean += row
+    mean /= len(kept)
     if not all_finite(mean):  # a sum of the largest floats
-        mean = np.add.reduce(np.divide(kept, count, dtype=np.float64), axis=0)
-    if count > 2:
-        np.maximum(mean, kept.min(axis=0), out=mean)
-        np.minimum(mean, kept.max(axis=0), out=mean)
+        mean = sum(np.divide(row, len(kept), dtype=np.float64) for row in kept)
+    if len(kept) > 2:
+        np.maximum(mean, lowest, out=mean)
+        np.minimum(mean, highest, out=mean)
     return mean
 
 
-def _held(block, kept):
-    """How many of the kept values (count, trials, columns) are each client's: (trials, n).
+def _held(block, kept, lowest, highest):
+    """How many of the kept values are each client's: (trials, n).
 
     Clients with the same value share its places equally, so that their order does not matter.
     """
-    lowest, highest = kept.min(axis=0), kept.max(axis=0)
+    kept = np.asarray(kept)
     edges = [lowest, np.where(lowest < highest, highest, np.nan)]
     held = ((block > lowest[:, None]) & (block < highest[:, None])).sum(axis=-1, dtype=float)
     for edge in edges:
@@ -112,15 +115,15 @@ def _held(block, kept):
 
 
 def exchanged(rows, pairs):
-    """Rows (n, columns) after the exchanges of a network, with the wanted ranks in place."""
-    rows = list(rows.copy())
+    """Rows (n, ...) after the exchanges of a network, with the wanted ranks in place."""
+    rows, minimum, maximum = [*np.array(rows, order="C")], np.minimum, np.maximum
     spare = np.empty_like(rows[0])
     for i, j, smaller, larger in pairs:
         a, b = rows[i], rows[j]
         if smaller:
-            np.minimum(a, b, out=spare)
+            minimum(a, b, out=spare)
         if larger:
-            np.maximum(a, b, out=b)
+            maximum(a, b, out=b)
         if smaller:
             rows[i], spare = spare, a
     return rows
