@@ -79,6 +79,16 @@ def _products(x):
     return gram, bound
 
 
+def squared_lengths(x):
+    """|x|^2 of each row in float64, (..., n, d) -> (..., n), in pieces as `_products`."""
+    *lead, d = x.shape
+    if d <= 2 * PIECE or x.dtype == np.float64:
+        return np.vecdot(x, x).astype(np.float64, copy=False)
+    whole = d - d % PIECE
+    pieces, rest = x[..., :whole].reshape(*lead, -1, PIECE), x[..., whole:]
+    return np.vecdot(pieces, pieces).sum(axis=-1, dtype=np.float64) + np.vecdot(rest, rest)
+
+
 def _with_itself(x):
     """X X^T in the type of x; of few rows as products of either half of them with all."""
     n, turned = x.shape[-2], x.swapaxes(-1, -2)

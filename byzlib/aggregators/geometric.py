@@ -56,7 +56,7 @@ def geometric_median(x, tol=1e-10, max_iter=1000):
     weights, done = _held_by_a_majority(distances.table)
     left = np.flatnonzero(~done)
     if len(left):
-        K, apart, shrunk = _around_a_row(distances[left])
+        K, apart, shrunk = _around_a_row(distances if len(left) == len(x) else distances[left])
         found = np.empty(apart.shape[:2])
         descend = []
         for t in range(len(left)):
@@ -269,7 +269,8 @@ def _optimal_at(K, apart, i, away):
 def _descend(K, apart, tol, max_iter):
     """Weights of the minimum of F(z) = sum_i |z - x_i|.
 
-    A step is the best of Newton's, parts of it, and Weiszfeld's, which always leads downhill.
+    A step is Newton's; where that leads uphill, the best of it, parts of it, and Weiszfeld's, which
+    always leads downhill.
     """
     size = _middle(apart.min(axis=-1, where=apart > 0, initial=np.inf))
     typical = _middle(apart)
@@ -281,21 +282,21 @@ def _descend(K, apart, tol, max_iter):
     for _ in range(max_iter):
         r, a = _distances_from(K, w)
         newton = _moved(w, r, _newton(K, a, r))
-        parts = [(1 - share) * w + share * newton for share in PARTS]
-        steps = np.stack([newton, *parts, _moved(w, r, 1.0)])
-        moved, gain = _progress(K, w, steps, r)
-        total, terms = gain.sum(axis=-1), np.abs(gain[0]).sum(axis=-1)
-        flat = np.abs(total[0]) <= 1e-14 * terms
+        moved, gain = _progress(K, w, newton, r)
+        total, terms = gain.sum(axis=-1), np.abs(gain).sum(axis=-1)
         # Near the end all is rounding, and Newton's step is still the better.
-        total[0] -= 1e-13 * terms
-        best, trials = total.argmin(axis=0), np.arange(len(w))
-        w = np.where(going[:, None], steps[best, trials], w)
-        going &= (best > 0) | ~((moved[0] <= goal) | flat)
+        uphill = going & ~(total <= 1e-13 * terms)
+        w, before = np.where(going[:, None], newton, w), w
+        for t in np.flatnonzero(uphill):
+            parts = [(1 - share) * before[t] + share * newton[t] for share in PARTS]
+            steps = np.stack([*parts, _moved(before[t], r[t], 1.0)])
+            w[t] = steps[_progress(K[t], before[t], steps, r[t])[1].sum(axis=-1).argmin()]
+        going &= uphill | ~((moved <= goal) | (np.abs(total) <= 1e-14 * terms))
         if not going.any():
             return w
     warnings.warn(
         f"geometric_median: after {max_iter} steps, max_iter, {going.sum()} trials still moved "
-        f"by more than {tol:g} of their size, by up to {(moved[0] / size)[going].max():.1e}",
+        f"by more than {tol:g} of their size, by up to {(moved / size)[going].max():.1e}",
         RuntimeWarning,
         stacklevel=5,  # the line that called the rule
     )
@@ -332,7 +333,8 @@ def _newton(K, a, r):
     """
     S = (K - a[:, :, None] - a[:, None, :]) / (r[:, :, None] * r[:, None, :])
     A = (1 / r).sum(axis=-1, keepdims=True)
-    M = (1 + 1e-14) * (A * r)[:, :, None] * np.eye(r.shape[-1]) - S
+    M = -S
+    M.reshape(len(M), -1)[:, :: r.shape[-1] + 1] += (1 + 1e-14) * A * r
     return 1 + np.linalg.solve(M, S.sum(axis=-1, keepdims=True))[..., 0]
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from byzlib.aggregators._contract import apply_rule, rule
 from byzlib.aggregators._distances import (
+    TINY,
     lexicographic_rank,
     lost_squares,
     squared_distances,
+    squared_lengths,
     squares_in_reach,
     weighted_means,
 )
@@ -144,9 +146,9 @@ def lengths(x, unit=1.0):
     length : (trials, n) array
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
-    square = np.einsum("tnd,tnd->tn", x, x, dtype=np.float64)
+    square = squared_lengths(x)
     length = np.sqrt(square)
-    for t, i in np.argwhere(~((square > 1e-280) & (square < np.inf))):
+    for t, i in np.argwhere(~((square > TINY[x.dtype]) & (square < np.inf))):
         size = float(np.abs(x[t, i]).max())
         if size > 0:
             length[t, i] = size * np.linalg.norm(x[t, i].astype(np.float64) / size)
