@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BUILD := _build
 # What is asked for is typed after make; a shell may mean something else by such a name.
-$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER,$(eval $(name) :=))
+$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS,$(eval $(name) :=))
 
 ifneq ($(words $(VENV))$(findstring ~,$(VENV)),1)
   $(error VENV names one folder, without a blank or a ~ in it; got "$(VENV)")
@@ -19,7 +19,7 @@ PLACE := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup book test test-all test-portable test-claims style lab notebooks exercises
-.PHONY: table matrix candles bench writable
+.PHONY: table matrix candles trade bench writable
 
 # What a reader's shell holds must not change what is installed, tested, and printed.
 unexport $(filter PYTHON% PYTEST_%,$(.VARIABLES))
@@ -106,6 +106,9 @@ matrix: $(READY) ## compute who breaks whom, for chapters 08, 11 and 19
 
 candles: $(READY) ## compute the figures on real candles, from FOLDER=/your/files
 	@$(PY) -m notebooks.make_results candles "$(FOLDER)" $(FRESH)
+
+trade: $(READY) ## train on today's candles (ARGS=--sample: simulated ones; ARGS=--help: what else)
+	@$(PY) examples/trading_example.py $(ARGS)
 
 # PYTHON_BENCH=../bench/bin/python where the other libraries are.
 BENCH = $(or $(PYTHON_BENCH),$(PY))

@@ -7,9 +7,9 @@ results    `read` and `write`: results as CSV files
 """
 
 from byzlib.experiments import results
-from byzlib.experiments.cells import planted, rule_named
+from byzlib.experiments.cells import attack_named, planted, rule_named
 from byzlib.experiments.grid import Refused, configurations_of, run_grid
 from byzlib.experiments.tables import compare, markdown, summarize, wide
 
-__all__ = ["Refused", "compare", "configurations_of", "markdown", "planted", "results",
-           "rule_named", "run_grid", "summarize", "wide"]  # fmt: skip
+__all__ = ["Refused", "attack_named", "compare", "configurations_of", "markdown", "planted",
+           "results", "rule_named", "run_grid", "summarize", "wide"]  # fmt: skip

@@ -87,7 +87,7 @@ def planted(
     Refused
         When the rule does not allow n and f. ValueError for names that there are not.
     """
-    lie, poison = _attack_named(attack, strength)
+    lie, poison = attack_named(attack, strength)
     served = rule_named(rule, pre)
     _refuse_illegal(served, n, f)
     draws = [_market(seed, n, samples, r2, p_flat, alpha, test) for seed in seeds]
@@ -129,8 +129,11 @@ def rule_named(rule, pre="none"):
     return {"none": answer, "mixing": mixed, "bucketing": bucketed}[pre]
 
 
-def _attack_named(attack, strength=None):
-    """(what the liars send, what they do to their data), None where they do nothing of the kind."""
+def attack_named(attack, strength=None):
+    """(what the liars send, what they do to their data), None where they do nothing of the kind.
+
+    attack, strength : see `planted`; what they do to their data is a `Client`'s poison.
+    """
     known = {*attacks.ATTACKS, *STRENGTHS, *POISONS, "none"}
     if attack not in known:
         raise ValueError(f"no attack {attack!r}; there are {', '.join(sorted(known))}")
