@@ -142,41 +142,6 @@ def test_overclaiming():
     assert len(liars[1]) == 5 and liars[0] is clients[0]
 
 
-TABLE, SERIES = pd.DataFrame(SAMPLES), pd.Series(LABELS)
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "sentence"),
-    [
-        (lambda: split_iid(SAMPLES, LABELS, 0, 1), ValueError, "number of samples; got n = 0"),
-        (lambda: split_iid(SAMPLES, LABELS, 301, 1), ValueError, "got n = 301, m = 300"),
-        (lambda: split_iid(SAMPLES, LABELS[:5], 2, 1), ValueError, r"got \(300, 2\) and \(5,\)"),
-        (lambda: split_iid(SAMPLES, LABELS * 0.5, 2, 1), TypeError, "integer labels"),
-        (lambda: split_iid(SAMPLES, LABELS, 2, None), TypeError, "pass rng"),
-        (lambda: split_dirichlet(SAMPLES, LABELS, 2, 0, 1), ValueError, "alpha > 0; got alpha = 0"),
-        (lambda: split_dirichlet(SAMPLES, LABELS, 290, 0.01, 1), ValueError, "raise alpha or"),
-        (lambda: split_iid(TABLE, SERIES[::-1], 2, 1), ValueError, "pairs X and y one by one"),
-        (lambda: split_by(SAMPLES, LABELS, [1, 2]), ValueError, "one key a sample"),
-        (lambda: Client(SAMPLES, LABELS[:3]), ValueError, "needs X of shape"),
-        (lambda: Client(SAMPLES[:30], np.full(30, 2.9)), TypeError, "'client' needs integer"),
-        (lambda: Client(SAMPLES[:2], [True, False]), TypeError, "got dtype bool"),
-        (lambda: Client(np.ma.masked_less(SAMPLES, 9), LABELS), TypeError, "no masked arrays"),
-        (lambda: Client(TABLE, SERIES.iloc[::-1]), ValueError, "pairs X and y one by one"),
-        (lambda: stack([Client(SAMPLES, LABELS, "E", lambda X, y: (X, y * 0.5))]), TypeError,
-         "poison of client 'E' needs integer labels"),
-        (lambda: Client(SAMPLES, LABELS, claims=0), ValueError, "claims >= 1; got claims = 0"),
-        (lambda: Client(SAMPLES, LABELS, claims=1.5), TypeError, "integer claims"),
-        (lambda: overclaim([Client(SAMPLES, LABELS)], [1]), ValueError, r"0 .. 0; got \[1\]"),
-        (lambda: stack([Client(SAMPLES, LABELS), Client(SAMPLES[:, :1], LABELS)]), ValueError,
-         r"equally many features; got \[1, 2\]"),
-        (lambda: Client(SAMPLES[:0], LABELS[:0]), ValueError, "at least one sample"),
-    ],
-)  # fmt: skip
-def test_illegal_splits(call, error, sentence):
-    with pytest.raises(error, match=sentence):
-        call()
-
-
 # Models
 
 drawing = np.random.default_rng(11)
@@ -322,55 +287,6 @@ def test_probabilities():
     assert np.allclose(model.loss(zero, ROWS, MARKS), np.log(3))
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "sentence"),
-    [
-        (
-            lambda m: m.loss(np.zeros(5), ROWS, MARKS),
-            ValueError,
-            r"needs theta \(..., 51\); got \(5,\)",
-        ),
-        (lambda m: m.loss(m.init(1), ROWS[..., :3], MARKS), ValueError, r"\(..., m, 4\)"),
-        (lambda m: m.loss(m.init(1), ROWS[:, :0], MARKS[:, :0]), ValueError, "m >= 1"),
-        (lambda m: m.loss(m.init(1), ROWS, MARKS + 1), ValueError, r"labels 0 .. 2; got 1 .. 3"),
-        (lambda m: m.loss(m.init(1), ROWS, MARKS - 0.5), TypeError, "integer labels"),
-        (
-            lambda m: m.loss(m.init(1), ROWS, MARKS[:, :5]),
-            ValueError,
-            r"a label a sample, \(..., 30\)",
-        ),
-        (lambda m: m.loss(m.init(1), ROWS, MARKS, np.ones(5)), ValueError, "a weight a sample"),
-        (lambda m: m.loss(m.init(1), ROWS, MARKS, np.zeros(30)), ValueError, "some of them > 0"),
-        (lambda m: m.loss(m.init(1), ROWS, MARKS, np.full(30, -1)), ValueError, "weights >= 0"),
-        (
-            lambda m: m.loss(m.init(1), ROWS, MARKS, np.full(30, np.inf)),
-            ValueError,
-            "finite sample",
-        ),
-        (
-            lambda m: m.loss(m.init(1), ROWS, MARKS[:3]),
-            ValueError,
-            r"fit together; got .*\(10,\), \(3,\)",
-        ),
-        (lambda m: m.loss(m.init(1) + 1j, ROWS, MARKS), TypeError, "real numbers theta"),
-        (lambda m: m.predict(m.init(1), np.ma.masked_less(ROWS, 0)), TypeError, "no masked arrays"),
-        (lambda m: SimpleModel(4, -1), ValueError, "n_hidden >= 0; got n_hidden = -1"),
-        (lambda m: SimpleModel(4, dtype=np.int64), ValueError, "float32 or float64; got int64"),
-        (lambda m: Quadratic(curvature=0), ValueError, "curvature > 0; got 0"),
-        (lambda m: Quadratic([1, 2], [1, 2, 3]), ValueError, "fit together"),
-        (lambda m: Quadratic([[1, 2]]), ValueError, r"of shape \(d,\); got \(1, 2\)"),
-        (lambda m: Quadratic().loss(np.zeros(1), ROWS), ValueError, r"X \(..., m, 1\)"),
-        (lambda m: m.init(None), TypeError, "pass rng"),
-        (lambda m: SimpleModel(0), ValueError, "n_features >= 1; got n_features = 0"),
-        (lambda m: SimpleModel(4, 2.5), TypeError, "integer n_hidden"),
-        (lambda m: SimpleModel(4, activation="gelu"), ValueError, "relu and tanh; got 'gelu'"),
-    ],
-)
-def test_illegal_models(call, error, sentence):
-    with pytest.raises(error, match=sentence):
-        call(SimpleModel(4, 6, 3))
-
-
 # The loop
 
 SEEDS = [3, 1, 4, 15, 9]
@@ -411,7 +327,8 @@ def recursion(of_liar, rounds):
         # Without liars it is gradient descent; with momentum m_1 = 0.1 g_1, theta_1 = 10 - m_1 / 2.
         (mean, None, {"liars": 0}, 2.5),
         (mean, None, {"liars": 0, "rounds": 3}, 2.5 + 7.5 / 8),
-        (mean, None, {"liars": 0, "rounds": 1, "momentum": 0.9}, 10 - 0.05 * 7.5),
+        (mean, None, {"liars": 0, "rounds": 1, "momentum": 0.9}, 9.625),
+        (mean, None, {"liars": 0, "rounds": 2, "momentum": 0.9}, 9.625 - (0.675 + 0.7125) / 2),
         (mean, None, {"liars": 0, "rounds": 400, "momentum": 0.9}, 2.5),
         # Limits under a gross lie: the mean of the three smallest centres or of the three largest.
         (trimmed_mean, saying(1e6), {}, 1.0),
@@ -427,8 +344,9 @@ def recursion(of_liar, rounds):
         (mean, sign_flip, {"rounds": 5}, 2.5 + 0.7**5 * 7.5),
         (mean, sign_flip, {"rounds": 200}, 2.5),
         (mean, partial(sign_flip, scale=10), {"rounds": 20}, 2.5 + 7.5 * 1.6**20),
-        # Two local steps contract each client to its centre by 0.25.
-        (mean, None, {"rounds": 1, "liars": 0, "local_steps": 2}, 2.5 + 0.25 * 7.5),
+        # Three local steps contract each client to its centre by 1/8; a tenth of it with momentum.
+        (mean, None, {"rounds": 1, "liars": 0, "local_steps": 3}, 2.5 + 7.5 / 8),
+        (mean, None, {"rounds": 1, "liars": 0, "local_steps": 3, "momentum": 0.9}, 9.34375),
         # theta <- theta - (theta - 2.5) / (t + 1): 10, 6.25, 5
         (mean, None, {"rounds": 2, "liars": 0, "learning_rate": lambda t: 1 / (t + 1)}, 5.0),
         # Honest for two rounds, then silent; and answers to a model two rounds old.
@@ -478,14 +396,6 @@ def test_one_run_diverges_and_the_others_go_on():
             np.testing.assert_allclose(stacked.theta[k], single.theta, rtol=0, atol=1e-12)
     assert np.isfinite(stacked.table["value"]).all()
     assert set(stacked.reason) - {None} <= {"an honest answer", "the parameters", "the loss"}
-
-
-def test_a_run_of_which_all_seeds_diverge():
-    fl = ByzantineFL(Quadratic(10.0), desks(0, 0, 0), mean, 0, learning_rate=1e200)
-    run = fl.run(50, seeds=4)
-    assert run.diverged_at == [2] * 4 and run.reason == ["the parameters"] * 4
-    assert run.theta.shape == (4, 1) and not np.isfinite(run.theta).any()
-    assert (run.table["round"] == 1).all()
 
 
 def test_a_rule_without_an_answer_ends_the_run():
@@ -586,38 +496,6 @@ def test_who_lies():
     plain = training().run(6, SEEDS)
     np.testing.assert_allclose(mixed.theta, plain.theta, rtol=0, atol=1e-12)
     np.testing.assert_allclose(mixed.trust, plain.trust[..., order], rtol=0, atol=1e-12)
-
-
-# Against loops over clients and steps
-
-
-def slow_training(clients, rounds, rate, steps, beta, seed):
-    """FedAvg with momentum by loops over clients and steps; theta by round."""
-    model = SimpleModel(3, 8)
-    path = [model.init(seed)]
-    momentum = [np.zeros(model.n_parameters) for _ in clients]
-    for _ in range(rounds):
-        for i, client in enumerate(clients):
-            local = path[-1]
-            for _ in range(steps):
-                local = local - rate * model.gradient(local, *client.training_data)
-            delta = local - path[-1]  # of the model, downhill: the other sign of an update
-            momentum[i] = beta * momentum[i] + (1 - beta) * -delta / rate
-        path.append(path[-1] - rate * np.mean(momentum, axis=0))
-    return path
-
-
-@pytest.mark.parametrize(("steps", "beta"), [(1, 0.0), (1, 0.9), (4, 0.0), (3, 0.6)])
-def test_against_loops(steps, beta):
-    parts = [
-        Client(c.X[: 9 + 4 * i], c.y[: 9 + 4 * i]) for i, c in enumerate(split_iid(X, y, 8, 1))
-    ]
-    parts[7] = Client(parts[7].X, parts[7].y, poison=lambda X, y: (X, label_flip(y)))
-    path = slow_training(parts, 6, 0.4, steps, beta, seed=5)
-    settings = {"clients": parts, "f": 0, "learning_rate": 0.4}
-    fl = network(mean, local_steps=steps, momentum=beta, **settings)
-    for t in (1, 2, 6):
-        np.testing.assert_allclose(fl.run(t, 5).theta, path[t], rtol=0, atol=1e-13)
 
 
 # A network
@@ -815,14 +693,6 @@ def test_ten_seeds_and_ten_clients_are_not_confused():
         fl.run(3, seeds=10)
 
 
-def test_float32_stays():
-    model = SimpleModel(3, 6, dtype=np.float32)
-    run = training(model=model, momentum=0.5).run(20, seeds=2, evaluate=(X, y))
-    assert run.theta.dtype == np.float32
-    double = training(model=SimpleModel(3, 6), momentum=0.5).run(20, seeds=2, evaluate=(X, y))
-    np.testing.assert_allclose(run.theta, double.theta, atol=1e-4)
-
-
 def test_claims_are_the_weights():
     """FedAvg by hand: what a client claims is how much it counts, past any float if it likes."""
     six = split_dirichlet(X, y, 6, 1.0, 2)
@@ -890,60 +760,99 @@ def test_who_does_better_with_three_liars_of_ten(better, worse, gap):
 
 # Illegal use
 
-SETTINGS_REFUSED = [
-    ({"f": 9}, ValueError, "0 <= f < n; got f = 9, n = 9"),
-    ({"f": 1.0}, TypeError, "integer f"),
-    ({"byzantine": [9]}, ValueError, r"clients 0 .. 8; got \[9\]"),
-    ({"byzantine": range(9)}, ValueError, "at least one honest client"),
-    ({"learning_rate": 0}, ValueError, "learning_rate finite and > 0; got learning_rate = 0"),
-    ({"learning_rate": np.inf}, ValueError, "learning_rate finite and > 0"),
-    ({"local_steps": 0}, ValueError, "local_steps >= 1"),
-    ({"batch_size": 0}, ValueError, "batch_size >= 1"),
-    ({"momentum": 1.0}, ValueError, r"momentum in \[0, 1\)"),
-    ({"weighted": True}, ValueError, "takes weights; got trimmed_mean"),
-    ({"clients": []}, ValueError, "needs clients"),
-    ({"clients": [nine_parts(), 3]}, TypeError, "list of such"),
-    ({"clients": [1, 2, 3]}, TypeError, "list of Client"),
-    ({"clients": [nine_parts(), nine_parts()[:8]]}, ValueError, r"equally many .*; got \[8, 9\]"),
-]
+TABLE, SERIES = pd.DataFrame(SAMPLES), pd.Series(LABELS)
+NET = SimpleModel(4, 6, 3)
+THETA = NET.init(1)
+DESK = Client(SAMPLES, LABELS)
 
 
-@pytest.mark.parametrize(("settings", "error", "sentence"), SETTINGS_REFUSED)
-def test_illegal_settings(settings, error, sentence):
+def run(**settings):
+    return training().run(**{"rounds": 2, "rng": 1} | settings)
+
+
+ILLEGAL = [
+    (lambda: split_iid(SAMPLES, LABELS, 0, 1), ValueError, "number of samples; got n = 0"),
+    (lambda: split_iid(SAMPLES, LABELS, 301, 1), ValueError, "got n = 301, m = 300"),
+    (lambda: split_iid(SAMPLES, LABELS[:5], 2, 1), ValueError, r"got \(300, 2\) and \(5,\)"),
+    (lambda: split_iid(SAMPLES, LABELS * 0.5, 2, 1), TypeError, "integer labels"),
+    (lambda: split_iid(SAMPLES, LABELS, 2, None), TypeError, "pass rng"),
+    (lambda: split_iid(TABLE, SERIES[::-1], 2, 1), ValueError, "pairs X and y one by one"),
+    (lambda: split_dirichlet(SAMPLES, LABELS, 2, 0, 1), ValueError, "alpha > 0; got alpha = 0"),
+    (lambda: split_dirichlet(SAMPLES, LABELS, 290, 0.01, 1), ValueError, "raise alpha or lower n"),
+    (lambda: split_by(SAMPLES, LABELS, [1, 2]), ValueError, "one key a sample"),
+    (lambda: Client(SAMPLES, LABELS[:3]), ValueError, "needs X of shape"),
+    (lambda: Client(SAMPLES[:0], LABELS[:0]), ValueError, "at least one sample"),
+    (lambda: Client(SAMPLES[:2], [2.9, 1]), TypeError, "'client' needs integer labels"),
+    (lambda: Client(SAMPLES[:2], [True, False]), TypeError, "got dtype bool"),
+    (lambda: Client(np.ma.masked_less(SAMPLES, 9), LABELS), TypeError, "no masked arrays"),
+    (lambda: Client(TABLE, SERIES.iloc[::-1]), ValueError, "pairs X and y one by one"),
+    (lambda: Client(SAMPLES, LABELS, claims=0), ValueError, "claims >= 1; got claims = 0"),
+    (lambda: overclaim([DESK], [1]), ValueError, r"clients 0 .. 0; got \[1\]"),
+    (lambda: stack([Client(SAMPLES, LABELS, "E", lambda X, y: (X, y * 0.5))]), TypeError,
+     "poison of client 'E' needs integer labels"),
+    (lambda: stack([DESK, Client(SAMPLES[:, :1], LABELS)]), ValueError, r"features; got \[1, 2\]"),
+    (lambda: NET.loss(np.zeros(5), ROWS, MARKS), ValueError, r"theta \(..., 51\); got \(5,\)"),
+    (lambda: NET.loss(THETA + 1j, ROWS, MARKS), TypeError, "real numbers theta"),
+    (lambda: NET.loss(THETA, ROWS[..., :3], MARKS), ValueError, r"\(..., m, 4\)"),
+    (lambda: NET.loss(THETA, ROWS[:, :0], MARKS[:, :0]), ValueError, "m >= 1"),
+    (lambda: NET.loss(THETA, ROWS, MARKS + 1), ValueError, r"labels 0 .. 2; got 1 .. 3"),
+    (lambda: NET.loss(THETA, ROWS, MARKS - 0.5), TypeError, "integer labels"),
+    (lambda: NET.loss(THETA, ROWS, MARKS[:, :5]), ValueError, r"a label a sample, \(..., 30\)"),
+    (lambda: NET.loss(THETA, ROWS, MARKS[:3]), ValueError, r"fit together; got .*\(3,\)"),
+    (lambda: NET.loss(THETA, ROWS, MARKS, np.ones(5)), ValueError, "a weight a sample"),
+    (lambda: NET.loss(THETA, ROWS, MARKS, np.zeros(30)), ValueError, "some of them > 0"),
+    (lambda: NET.loss(THETA, ROWS, MARKS, np.full(30, -1)), ValueError, "weights >= 0"),
+    (lambda: NET.loss(THETA, ROWS, MARKS, np.full(30, np.inf)), ValueError, "finite sample"),
+    (lambda: NET.predict(THETA, np.ma.masked_less(ROWS, 0)), TypeError, "no masked arrays"),
+    (lambda: NET.init(None), TypeError, "pass rng"),
+    (lambda: SimpleModel(0), ValueError, "n_features >= 1; got n_features = 0"),
+    (lambda: SimpleModel(4, -1), ValueError, "n_hidden >= 0; got n_hidden = -1"),
+    (lambda: SimpleModel(4, dtype=np.int64), ValueError, "float32 or float64; got int64"),
+    (lambda: SimpleModel(4, activation="gelu"), ValueError, "relu and tanh; got 'gelu'"),
+    (lambda: Quadratic(curvature=0), ValueError, "curvature > 0; got 0"),
+    (lambda: Quadratic([1, 2], [1, 2, 3]), ValueError, "fit together"),
+    (lambda: Quadratic([[1, 2]]), ValueError, r"of shape \(d,\); got \(1, 2\)"),
+    (lambda: Quadratic().loss(np.zeros(1), ROWS), ValueError, r"X \(..., m, 1\)"),
+    (lambda: training(f=9), ValueError, "0 <= f < n; got f = 9, n = 9"),
+    (lambda: training(byzantine=[9]), ValueError, r"clients 0 .. 8; got \[9\]"),
+    (lambda: training(byzantine=range(9)), ValueError, "at least one honest client"),
+    (lambda: training(learning_rate=0), ValueError, "learning_rate finite and > 0; got"),
+    (lambda: training(local_steps=0), ValueError, "local_steps >= 1"),
+    (lambda: training(batch_size=0), ValueError, "batch_size >= 1"),
+    (lambda: training(momentum=1.0), ValueError, r"momentum in \[0, 1\)"),
+    (lambda: training(weighted=True), ValueError, "takes weights; got trimmed_mean"),
+    (lambda: training(clients=[]), ValueError, "needs clients"),
+    (lambda: training(clients=[nine_parts(), 3]), TypeError, "list of such"),
+    (lambda: training(clients=[1, 2, 3]), TypeError, "list of Client"),
+    (lambda: training(clients=[nine_parts(), nine_parts()[:8]]), ValueError, r"got \[8, 9\]"),
+    (lambda: training(clients=[nine_parts()] * 2).run(2, seeds=3), ValueError, "3 seeds; got 2"),
+    (lambda: training(learning_rate=lambda t: 1 - t).run(2, 1), ValueError, "finite and > 0"),
+    (lambda: run(rng=None), TypeError, "pass rng"),
+    (lambda: run(seeds=3), ValueError, "either rng or seeds, not both"),
+    (lambda: run(rng=None, seeds=0), ValueError, "seeds >= 1; got seeds = 0"),
+    (lambda: run(rng=[]), ValueError, "seeds that differ, at least one"),
+    (lambda: run(rng=[1, 1]), ValueError, r"differ, at least one; got \[1, 1\]"),
+    (lambda: run(rng=[rng, rng]), ValueError, "seeds that differ"),
+    (lambda: run(rounds=-1), ValueError, "rounds >= 0"),
+    (lambda: run(every=0), ValueError, "every >= 1; got every = 0"),
+    (lambda: run(start=np.zeros(3)), ValueError, r"\(45,\) or \(1, 45\)"),
+    (lambda: run(start=np.full(45, np.nan)), ValueError, "finite parameters"),
+    (lambda: run(evaluate=(X, np.ma.array(y))), TypeError, "no masked arrays"),
+    (lambda: run(evaluate=(pd.DataFrame(X), pd.Series(y)[::-1])), ValueError, "pairs X and y"),
+    (lambda: run(evaluate=(X, y[:5])), ValueError, "evaluate needs X"),
+    (lambda: run(rng=[1, 2], evaluate=(np.stack([X] * 3), np.stack([y] * 3))), ValueError,
+     "2 seeds"),
+    (lambda: run(success=(0, 1)), ValueError, "success needs two labels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "sentence"), ILLEGAL)
+def test_illegal_use(call, error, sentence):
     with pytest.raises(error, match=sentence):
-        training(**settings)
-
-
-RUNS_REFUSED = [
-    ({"rng": None}, TypeError, "pass rng"),
-    ({"seeds": 3}, ValueError, "either rng or seeds, not both"),
-    ({"rng": None, "seeds": 0}, ValueError, "seeds >= 1; got seeds = 0"),
-    ({"rng": []}, ValueError, "seeds that differ, at least one"),
-    ({"rng": [1, 1]}, ValueError, r"differ, at least one; got \[1, 1\]"),
-    ({"rng": [rng, rng]}, ValueError, "seeds that differ"),
-    ({"rounds": -1}, ValueError, "rounds >= 0"),
-    ({"every": 0}, ValueError, "every >= 1; got every = 0"),
-    ({"start": np.zeros(3)}, ValueError, r"\(45,\) or \(1, 45\)"),
-    ({"start": np.full(45, np.nan)}, ValueError, "finite parameters"),
-    ({"evaluate": (X, np.ma.array(y))}, TypeError, "no masked arrays"),
-    ({"evaluate": (pd.DataFrame(X), pd.Series(y)[::-1])}, ValueError, "evaluate pairs X and y"),
-    ({"evaluate": (X, y[:5])}, ValueError, "evaluate needs X"),
-    ({"rng": [1, 2], "evaluate": (np.stack([X] * 3), np.stack([y] * 3))}, ValueError, "2 seeds"),
-    ({"success": (0, 1)}, ValueError, "success needs two labels"),
-]
-
-
-@pytest.mark.parametrize(("call", "error", "sentence"), RUNS_REFUSED)
-def test_illegal_runs(call, error, sentence):
-    with pytest.raises(error, match=sentence):
-        training().run(**{"rounds": 2, "rng": 1} | call)
+        call()
 
 
 def test_illegal_parts_of_a_run():
-    with pytest.raises(ValueError, match="lists of clients for 3 seeds; got 2"):
-        training(clients=[nine_parts()] * 2).run(2, seeds=3)
-    with pytest.raises(ValueError, match="learning_rate finite and > 0"):
-        training(learning_rate=lambda t: 1 - t).run(2, 1)
     for seeds, shape in [
         (1, r"\(2, 45\); got \(7, 45\)$"),
         ([1, 2], r"\(2, 1, 2, 45\); .*one_by_one"),
