@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -201,22 +200,19 @@ def test_candles_tile_time(ms, interval):
 
 AWARE = datetime(2024, 5, 1, tzinfo=UTC)
 BAD_ARGUMENTS = {
-    "interval": ["5m", 2, "480", "d", None, True, "", 5.0, "05", [5], b"5", "５"],
-    "symbol": ["btcusdt", "BTC/USDT", "", " BTCUSDT", "BTCUSDT\n", None, 5, "BTCUSDT&x=1", "B" * 99,
-               "-", "BTC-", b"BTCUSDT", ["BTCUSDT"]],
-    "category": ["LINEAR", "option", None, "", ["linear"], b"linear", 1, np.array(["linear"])],
-    "limit": [0, -1, 1001, 200.0, True, "200", np.nan, [5], 5],
-    "start": [1.5e12, np.nan, True, "yesterday", "2024-05-32", "1714521600000", "", "2009-12-31",
-              datetime(2024, 5, 1), pd.NaT,
-              np.datetime64("2024-05-01"), T0 // 1000, T0 * 1000, -T0, 0, AWARE.date(),
-              datetime(2200, 1, 1, tzinfo=UTC), at(20), at(4) + 1],
-    "end": [1.5e12, True, "now", "2024-04-30", datetime(2024, 5, 1), T0 // 1000, T0 - STEP, T0 - 1],
+    "interval": ["5m", 2, None, True, "", 5.0, "05", b"5", "５"],
+    "symbol": ["btcusdt", "BTC/USDT", "", "BTCUSDT\n", None, "BTCUSDT&x=1", "B" * 99, "BTC-"],
+    "category": ["LINEAR", "option", None, ["linear"]],
+    "limit": [0, 1001, 200.0, True, "200", np.nan, 5],
+    "start": [1.5e12, True, "yesterday", "1714521600000", "2009-12-31",
+              datetime(2024, 5, 1), pd.NaT, np.datetime64("2024-05-01"), T0 // 1000,
+              T0 * 1000, -T0, AWARE.date(), datetime(2200, 1, 1, tzinfo=UTC), at(20), at(4) + 1],
+    "end": [1.5e12, "now", "2024-04-30", datetime(2024, 5, 1), T0 // 1000, T0 - 1],
     "deadline": [0, -1.0, np.inf, np.nan, None, "30", True, 1e6],
-    "base_url": ["api.bybit.com", "ftp://api.bybit.com", "file:///etc/hosts", "http://", "http:///v5",
-                 "https://api.bybit.com/v5", "https://api.bybit.com?x=1", "https://api.bybit.com#x",
-                 "https://me:secret@api.bybit.com", "https://api.bybit.com:999999", "", 5,
+    "base_url": ["api.bybit.com", "ftp://api.bybit.com", "http:///v5", "https://api.bybit.com/v5",
+                 "https://api.bybit.com?x=1", "https://me:secret@api.bybit.com", "", 5,
                  "https://api.bybit.com:x", "https://api bybit.com", "http://127.0.0.1:1\n",
-                 "http://a..b", "http://" + "a" * 64, b"http://127.0.0.1"],
+                 "http://a..b", "http://" + "a" * 64],
 }  # fmt: skip
 
 
@@ -291,95 +287,75 @@ FAULTS = [
     # Statuses; those that may pass are asked for again
     (RateLimited, 4, "HTTP 429", Reply(status=429)),
     (Unreachable, 4, "HTTP 500 'down'", Reply("<h1>down</h1>", 500)),
-    (Unreachable, 4, "HTTP 502", Reply("<html>", 502)),
-    (Unreachable, 4, "HTTP 504", Reply(status=504)),
     (Unreachable, 4, "HTTP 408", Reply(status=408)),
     (RateLimited, 1, "ten minutes", page403("access too frequent")),
     (RegionBlocked, 1, "host of your region", page403("block access from your country.")),
     (RegionBlocked, 1, "HTTP 451 'gone'", Reply("gone", 451)),
     (BadResponse, 1, "HTTP 403 '403 ERROR Bad request.'", page403("Bad request.")),
-    (BadResponse, 1, "HTTP 400 'no'", Reply("no", 400)),
-    (BadResponse, 1, "HTTP 401", Reply("who?", 401)),
     (BadResponse, 1, "check base_url", Reply("nothing", 404)),
     (BadResponse, 1, "HTTP 204", Reply(status=204)),
     (BadResponse, 1, "'http://evil.example/'", Reply("", 302, {"Location": "http://evil.example/"})),
-    (BadResponse, 1, "'/v5/market/kline'", Reply("", 301, {"Location": "/v5/market/kline"})),
-    # retCodes: those that the documentation lists, or that were met
-    (RateLimited, 4, "retCode 10006 'Too many visits!'", code(10006, "Too many visits!")),
-    (RateLimited, 4, "'Exceeded the IP Rate Limit.'", code(10018, "Exceeded the IP Rate Limit.")),
-    (RateLimited, 4, "retCode 429", code(429)),
+    # retCodes
+    *[(RateLimited, 4, f"retCode {number} 'Too many'", code(number, "Too many"))
+      for number in (429, 10006, 10018)],
     (RateLimited, 1, "ten minutes", code(10009, "IP has been banned.")),
-    (Unreachable, 4, "retCode 10000", code(10000)),
-    (Unreachable, 4, "retCode 10016 'System error.'", code(10016, "System error.")),
-    (Unreachable, 4, "retCode 5004", code(5004)),
+    *[(Unreachable, 4, f"retCode {number}", code(number)) for number in (5004, 10000, 10016)],
     *[(UnknownSymbol, 1, text, code(10001, text)) for text in
-      ("Not supported symbols", "symbol params err", "params error: symbol invalid")],
+      ("Not supported symbols", "params error: symbol invalid")],
     (UnknownSymbol, 1, "retCode 10029", code(10029)),
     (RegionBlocked, 1, "retCode 10009", code(10009, "Not served in your region")),
     (RegionBlocked, 1, "retCode 10024", code(10024)),
-    *[(BadResponse, 1, f"got retCode 10001 '{text}'; use nothing of it", code(10001, text)) for text
-      in ("Invalid period!", "Category is invalid", "params error: intervalTime is invalid")],
-    *[(BadResponse, 1, f"retCode {number} 'so it is'", code(number, "so it is"))
-      for number in (-1, 10002, 10003, 10004, 10005, 10007, 10008, 10010, 10017, 99999)],
+    (BadResponse, 1, "retCode 10001 'Invalid'; use nothing", code(10001, "Invalid")),
+    (BadResponse, 1, "retCode -1 'so it is'", code(-1, "so it is")),
     # Lines that break
     (Unreachable, 4, "no complete answer: ", Reply(CUT, headers={"Content-Length": 500})),
     (Unreachable, 4, "no complete answer: ",
      Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{")),
     (Unreachable, 4, "no complete answer: ", Reply(raw=b"")),
-    (Unreachable, 4, "no complete answer: ", Reply(raw=b"", reset=True)),
     (Unreachable, 4, "no complete answer: ", Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n{", reset=True)),
-    (BadResponse, 4, "no complete answer: ", Reply(b"no zip", headers=ZIPPED)),
-    (BadResponse, 1, "over 8000000 bytes", Reply(b"x" * 20_000_000)),
+    (Unreachable, 4, "no complete answer: ", Reply(b"no zip", headers=ZIPPED)),
     (BadResponse, 1, "over 8000000 bytes", Reply(b" " * 9_000_000, headers=ENDLESS)),
     (BadResponse, 1, "over 8000000 bytes", packed(bytes(60_000_000))),
     # Bodies that are not strict JSON, or no reply of Bybit's; they may have been cut
     (BadResponse, 4, "17 bytes that are no reply", Reply(CUT, headers=ENDLESS)),
-    (BadResponse, 4, "0 bytes that are no reply", Reply(b"")),
     (BadResponse, 4, "0 bytes that are no reply", Reply(raw=b"HTTP/1.1 200")),
     (BadResponse, 4, "Please log in", Reply("<html>Please log in</html>", headers=HTML)),
     (BadResponse, 4, "Extra data", Reply(TEXT + TEXT)),
-    (BadResponse, 4, "Extra data", Reply(TEXT + " ;}")),
     (BadResponse, 4, "BOM", Reply("\ufeff" + TEXT)),
-    (BadResponse, 4, "utf-8", Reply(TEXT.encode("utf-16"))),
     (BadResponse, 4, "utf-8", Reply(TEXT.encode().replace(b"OK", b"O\xff"))),
     (BadResponse, 4, "'[{", Reply(f"[{TEXT}]")),
-    (BadResponse, 4, "'null'", Reply("null")),
-    (BadResponse, 4, "'0'", Reply("0")),
     (BadResponse, 4, "ret_code", said("retCode", "ret_code")),
     *[(BadResponse, 4, "whole retCode", said('"retCode": 0', f'"retCode": {wrong}'))
-      for wrong in ('"0"', "false", "true", "0.0", "null")],
-    (BadResponse, 4, "NaN", said('"retExtInfo": {}', '"retExtInfo": NaN')),
+      for wrong in ('"0"', "false", "0.0")],
     (BadResponse, 4, "-Infinity", said('"retExtInfo": {}', '"retExtInfo": -Infinity')),
-    (BadResponse, 4, "a key stands twice", said('"retCode": 0', '"retCode": 10001, "retCode": 0')),
     (BadResponse, 4, "a key stands twice", said('"list"', '"symbol": "BTCUSDT", "list"')),
     (BadResponse, 4, "recursion", Reply('{"a":' + "[" * 200_000 + "]" * 200_000 + "}")),
     (BadResponse, 4, "Exceeds the limit", Reply('{"retCode":' + "1" * 5000 + "}")),
     # Envelopes
     *[(BadResponse, 1, "without a result.list", Reply(envelope([], result=wrong)))
-      for wrong in (None, {}, [], {"list": None}, {"list": {}})],
+      for wrong in (None, [], {"list": {}})],
     *[(BadResponse, 1, "no millisecond time", Reply(envelope(made_up(10), now=wrong)))
-      for wrong in (None, 0, str(T0), 1.7e12, True, T0 // 1000)],
+      for wrong in (None, str(T0), 1.7e12, True, T0 // 1000)],
     (BadResponse, 1, "another market", said('"symbol": "BTCUSDT"', '"symbol": "ETHUSDT"')),
     (BadResponse, 1, "another market", said('"category": "linear"', '"category": "spot"')),
     (BadResponse, 4, "after the server's own clock", Reply(envelope(made_up(10), now=at(8)))),
-    (BadResponse, 1, "from 2024-05-01 03:15, another range", Reply(envelope(made_up(40)[39:]))),
+    (BadResponse, 1, "from 2024-05-01 03:15", Reply(envelope(made_up(40)[39:]))),
     (BadResponse, 1, "check the range", Reply(envelope([]))),
     (BadResponse, 1, "got 0 of 0 candles that are closed", Reply(envelope([], now=at(0) + 1))),
     # Rows
     (BadResponse, 1, "for the same time", odd("7", column=5)),
     (BadResponse, 1, "between two candles", with_row([str(at(3) + 1), *GOOD[1:]])),
     *[(BadResponse, 1, "no millisecond time", odd(wrong, column=0))
-      for wrong in (TIME[:-3], TIME + "000", "0", "-" + TIME, float(TIME), True, None, "１" * 13)],
+      for wrong in (TIME[:-3], TIME + "000", "-" + TIME, float(TIME), None, "１" * 13)],
     *[(BadResponse, 1, f"whose {name} is no plain decimal", odd(wrong, column))
       for name, column in (("open", 1), ("volume", 5))
-      for wrong in ("NaN", "inf", "1e400", "1e5", "", " ", "abc", "1_000", "1,000", " 11", "11\n",
-                    "0x10", "+11", "-11", ".5", "5.", "１１", "9" * 400, None, True, 11, 11.0, [])],
+      for wrong in ("NaN", "inf", "1e5", "", "1_000", "1,000", " 11", "11\n", "0x10", "-11", ".5",
+                    "１１", "9" * 400, None, 11.0)],
     *[(BadResponse, 1, "whose prices are not", with_row([TIME, *prices, "5", "55"]))
-      for prices in (["0", "0", "0", "0"], ["10", "9", "12", "11"], ["13", "12", "9", "11"],
-                     ["10", "12", "9", "13"], ["8", "12", "9", "11"], ["10", "12", "9", "8"])],
-    (BadResponse, 1, "moved at volume 0", with_row([TIME, "10", "12", "9", "11", "0", "0"])),
+      for prices in (["0", "0", "0", "0"], ["13", "12", "9", "11"], ["10", "12", "9", "13"],
+                     ["8", "12", "9", "11"], ["10", "12", "9", "8"])],
     *[(BadResponse, 1, "no row of 7 columns", with_row(wrong))
-      for wrong in (GOOD[:5], [*GOOD, "news"], [GOOD], {"startTime": TIME}, None, TIME)],
+      for wrong in (GOOD[:5], [*GOOD, "news"], {"startTime": TIME}, None)],
 ]  # fmt: skip
 
 
@@ -422,8 +398,7 @@ def test_when_a_later_page_fails_the_error_names_what_is_missing():
 
 
 @pytest.mark.parametrize("after, waited", [
-    ("3", [3]), ("86400", [5]), ("Wed, 21 Oct 2099 07:28:00 GMT", [5]),
-    ("0", []), ("-1", []), ("1e9", []), ("soon", []), ("Wed, 21 Oct 99999 07:28:00 GMT", []),
+    ("3", [3]), ("9" * 5000, [5]), ("0", []), ("-1", []), ("soon", []),
 ])  # fmt: skip
 def test_the_servers_word_on_waiting_is_kept_within_reason(monkeypatch, after, waited):
     slept = []
@@ -466,19 +441,6 @@ def test_a_closed_port_is_unreachable_named_and_the_sample_only_offered():
             fetch(url)
         with pytest.raises(Unreachable, match=f"asked {url} for the time"):
             fetch_klines(base_url=url)
-
-
-def forged(*_, **__):
-    raise ssl.SSLCertVerificationError("certificate verify failed: self-signed")
-
-
-def test_a_false_certificate_is_not_asked_twice(monkeypatch):
-    # The handshake itself is real elsewhere; here only its verdict is made up.
-    calls = []
-    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", lambda *a, **k: calls.append(a) or forged())
-    with serve(made_up(3)) as url, pytest.raises(Unreachable, match="self-signed"):
-        fetch(url.replace("http://", "https://"))
-    assert len(calls) == 1
 
 
 def test_the_door_does_not_import_requests():

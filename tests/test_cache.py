@@ -1,6 +1,7 @@
 """The candle cache and the command that fills it: what is asked, kept, refused and resumed."""
 
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -10,8 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from byzlib.market import (
     BadRequest,
@@ -20,16 +19,18 @@ from byzlib.market import (
     bybit,
     cache,
     cache_path,
+    default_cache,
+    load_klines,
+    main,
     read_candles,
 )
-from byzlib.market.__main__ import main
-from byzlib.market.cache import default_cache, load_klines
 from tests import bybit_server
 from tests.bybit_server import STEP, T0, Reply, at, made_up, same_candles, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = "http://127.0.0.1:9"
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits are POSIX's")
+PAGES = range(-72, 9000, 1000)  # where pages of five-minute candles begin, counted from T0
 
 
 @pytest.fixture(autouse=True)
@@ -50,63 +51,75 @@ def refused(file, said):
     return pytest.raises(BadRequest, match=f"cache {re.escape(str(file))} {said}")
 
 
-def windows(url):
-    """First and last candle of each window that was asked for."""
-    asked = [asked for _, asked in url.log if "start" in asked]
-    return [tuple((int(p[name]) - T0) // STEP for name in ("start", "end")) for p in asked]
+def asked(url):
+    """The first candle of each page that was asked for."""
+    return [(int(what["start"]) - T0) // STEP for _, what in url.log if "start" in what]
 
 
 def quiet(url, *span, **options):
     """A load that the cache answers: the server is not asked."""
-    asked = len(url.log)
+    before = len(url.log)
     frame = load(url, *span, **options)
-    assert len(url.log) == asked
+    assert len(url.log) == before
     return frame
+
+
+def port(url):
+    return int(url.rpartition(":")[2])
 
 
 # --- What is asked for, and what is not ---
 
 
 def test_what_is_kept_is_what_was_fetched_and_needs_no_network(file):
-    rows = made_up(2600)
-    with serve([*rows[:700], *rows[720:]]) as url:
+    rows = made_up(3000)
+    with serve([*rows[:700], *rows[720:]], now=at(4000)) as url:
         fetched = bybit.fetch_klines(start=at(3), end=at(2500), base_url=url)
         first, again = load(url, 3, 2500), quiet(url, 3, 2500)
-        same_candles(quiet(url, 100, 110), rows[100:111])
     for frame, cached in ((first, 0), (again, len(fetched))):
-        assert frame.equals(fetched)
+        assert frame.equals(fetched) and frame.index.equals(fetched.index)
         assert frame.attrs == fetched.attrs | {"cache": str(file), "cached": cached}
 
 
-def test_only_what_is_missing_is_asked_for_with_a_witness_at_each_side():
+def test_only_pages_that_are_missing_are_asked_for():
     rows = made_up(5000)
     with serve(rows) as url:
         load(url, 1000, 1999)
         load(url, 3000, 3499)
         same_candles(load(url, 500, 4000), rows[500:4001])
-        assert windows(url)[2:] == [(500, 1000), (1999, 2998), (2999, 3000), (3499, 4000)]
-        same_candles(quiet(url, 500, 4000), rows[500:4001])
+        assert asked(url) == [PAGES[k] for k in (1, 2, 3, 0, 4)]
+        assert all(int(what["end"]) == int(what["start"]) + 999 * STEP for _, what in url.log)
 
 
-def test_the_newest_candles_are_asked_for_and_the_moving_one_is_not_kept():
+def test_any_order_of_loads_under_a_running_clock_gives_the_candles_of_the_exchange():
+    rows, draw = made_up(2600), random.Random(3)
+    held = [row for i, row in enumerate(rows) if i % 7]  # the exchange has gaps of its own
+    with serve(held) as url:
+        for now in range(800, 2600, 60):
+            url.market.now = at(now) + 1
+            first = draw.randrange(now - 10)
+            last = draw.randrange(first + 8, 2590)
+            for _ in range(2):
+                frame = load(url, first, last)
+                same_candles(frame, [rows[i] for i in range(first, min(last + 1, now)) if i % 7])
+
+
+def test_the_newest_page_is_asked_for_again_and_the_moving_candle_is_not_kept():
     rows = made_up(60)
     with serve(rows, now=at(20) + 1) as url:
         same_candles(load_klines(start=at(0), base_url=url), rows[:20])
         url.market.now = at(50) + 1
         same_candles(load_klines(start=at(0), base_url=url), rows[:50])
-        assert [first for first, _ in windows(url)] == [0, 19]
         same_candles(load_klines(limit=30, base_url=url), rows[20:50])
-        assert len(windows(url)) == 2  # besides the clock, nothing
+        assert len(asked(url)) == 2 and len(url.log) == 3  # the clock, for the newest 30
 
 
 def test_candles_that_are_still_on_their_way_are_asked_for_again():
     rows = made_up(31)
-    with serve(rows, now=at(20)) as url:
-        url.market.rows, url.market.times = url.market.rows[:18], url.market.times[:18]
+    with serve(rows[:18], now=at(20)) as url:
         assert load(url, 0, 19).attrs["gaps"][0][2] == 2
-    with serve(rows, now=at(25), port=int(url.rpartition(":")[2])) as url:
+    with serve(rows, now=at(25), port=port(url)) as url:
         same_candles(load(url, 0, 19), rows[:20])
-        assert windows(url) == [(17, 19)]
 
 
 def test_a_gap_of_the_exchange_is_asked_for_once_and_empty_pages_alone_prove_nothing():
@@ -120,39 +133,16 @@ def test_a_gap_of_the_exchange_is_asked_for_once_and_empty_pages_alone_prove_not
         assert quiet(url, 0, 3500).equals(frame)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12), st.booleans()), max_size=12))
-def test_pages_tile_the_union_of_what_was_kept(spans):
-    world = {n: (float(n),) * 6 for n in range(60) if n % 7}  # the exchange has gaps of its own
-    query = bybit.Query("http://here", "linear", "BTCUSDT", "5", 0, 59, 200, 1.0)
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.execute(cache.TABLE)
-        proven = set()
-        for first, length, replace in spans:
-            numbers = range(first, first + length + 1)
-            held = {n: world[n] for n in numbers if n in world}
-            cache.keep(db, query, [bybit.Page(first, numbers[-1], held, 99, {})], replace)
-            proven |= set(numbers)
-            candles, missing = cache.read(db, query)
-            assert candles == {n: row for n, row in world.items() if n in proven}
-            asked = {n for one, other in missing for n in range(one, other + 1)}
-            edges = {n for span in missing for n in span}
-            assert asked - edges <= set(range(60)) - proven <= asked
-            pages = db.execute("SELECT first, last FROM pages ORDER BY first").fetchall()
-            assert [n for one, other in pages for n in range(one, other + 1)] == sorted(proven)
-
-
 # --- Hosts and markets ---
 
 
 def test_what_a_replay_said_never_comes_back_as_another_hosts():
     rows, alien = made_up(20), made_up(20, seed=8)
     with serve(rows) as one, serve(alien) as other:
-        for _ in range(2):
-            for url, held in ((one, rows), (other, alien)):
-                frame = load(url)
-                same_candles(frame, held[:10])
-                assert frame.attrs["source"] == url.removeprefix("http://")
+        for url, held in ((one, rows), (other, alien), (one, rows)):
+            frame = load(url)
+            same_candles(frame, held[:10])
+            assert frame.attrs["source"] == url.removeprefix("http://")
         assert len(one.log) == len(other.log) == 1
     with pytest.raises(Unreachable):
         load(NOBODY)
@@ -165,7 +155,7 @@ def test_markets_and_intervals_of_one_host_do_not_mix(category, interval):
     rows = [(t, *row[1:]) for t, row in zip(opens, made_up(12, seed=8))]
     with serve(made_up(12)) as url:
         load(url)
-    with serve(rows, port=int(url.rpartition(":")[2]), **other) as url:
+    with serve(rows, port=port(url), **other) as url:
         for cached in (0, 11):
             frame = load_klines(start=opens[0], end=opens[-2], base_url=url, **other)
             same_candles(frame, rows[:-1])
@@ -173,28 +163,14 @@ def test_markets_and_intervals_of_one_host_do_not_mix(category, interval):
         same_candles(quiet(url), made_up(10))
 
 
-def test_a_server_that_contradicts_the_cache_is_found_at_either_seam(file):
-    rows, alien = made_up(2001), made_up(2001, seed=8)
+def test_refresh_takes_what_the_server_says_now():
+    rows, other = made_up(2001), made_up(2001, seed=8)
     with serve(rows) as url:
-        load(url, 100, 199)
-    port = int(url.rpartition(":")[2])
-    with serve(alien, port=port) as url:
-        for span in ((150, 1999), (0, 150), (0, 1999)):
-            for _ in range(2):
-                with pytest.raises(BadResponse, match="2024-05-01 .*where the cache has") as error:
-                    load(url, *span)
-                assert str(file) in str(error.value) and "refresh=True" in str(error.value)
-        same_candles(quiet(url, 100, 199), rows[100:200])
-        same_candles(load(url, 120, 150, refresh=True), alien[120:151])
-        same_candles(quiet(url, 100, 199), [*rows[100:120], *alien[120:151], *rows[151:200]])
-
-
-def test_a_candle_that_the_server_has_no_longer_is_a_contradiction_too():
-    with serve(made_up(31)) as url:
-        load(url, 0, 9)
-        url.market.rows.pop(9), url.market.times.pop(9)
-        with pytest.raises(BadResponse, match="got no candle for 2024-05-01 00:45"):
-            load(url, 5, 15)
+        load(url, 0, 1999)
+    with serve(other, port=port(url)) as url:
+        same_candles(quiet(url, 0, 1999), rows[:2000])
+        assert load(url, 0, 9, refresh=True).attrs["cached"] == 0
+        same_candles(quiet(url, 900, 949), [*other[900:928], *rows[928:950]])
 
 
 # --- Resuming: failures, other processes, kills ---
@@ -202,15 +178,16 @@ def test_a_candle_that_the_server_has_no_longer_is_a_contradiction_too():
 
 @pytest.mark.parametrize("pages", [0, 1, 6])
 def test_a_failure_on_any_page_keeps_those_before_it_and_goes_on(pages, file):
-    rows = made_up(10_001)
+    rows, missing = made_up(9001), max(0, PAGES[pages])
     with serve(rows, script=[None] * pages + [Reply("no", 400)]) as url:
         with pytest.raises(BadResponse, match="HTTP 400 'no'") as error:
-            load(url, 0, 9999)
-        assert f"kept in {file}" in str(error.value)
-        assert bybit.utc(at(pages * 1000)) + " to 2024-06-04 17:15" in str(error.value)
+            load(url, 0, 8999)
+        assert str(error.value).endswith(f"; what came before is kept in {file}")
+        when = f"{bybit.opening(at(missing) // STEP, '5'):%Y-%m-%d %H:%M} to 2024-06-01 05:55 UTC"
+        assert when in str(error.value)
         del url.log[:]
-        same_candles(load(url, 0, 9999), rows[:10_000])
-        assert windows(url)[0][0] == max(0, pages * 1000 - 1) and len(url.log) <= 11 - pages
+        same_candles(load(url, 0, 8999), rows[:9000])
+        assert asked(url) == list(PAGES[pages:])
 
 
 CHILD = """
@@ -221,16 +198,18 @@ if limit:
     import resource
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-real, pages = cache.pages_of, []
-def dying(db, *rest):
-    pages.append(db.in_transaction)
-    if sum(pages) == kill:  # a page is being written
-        db.execute("PRAGMA cache_spill = 1"), db.execute("PRAGMA cache_size = 1")
-        db.execute("UPDATE pages SET candles = candles || candles")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(db, *rest)
+keep, calls = cache.keep, []
+def dying(db, query, pages):
+    calls.append(pages)
+    if len(calls) < kill:
+        return keep(db, query, pages)
+    for half in ("PRAGMA cache_spill = 1", "PRAGMA cache_size = 1", "BEGIN"):
+        db.execute(half)
+    keep(db, query, pages)
+    db.execute("UPDATE pages SET content = content || randomblob(300000)")
+    os.kill(os.getpid(), signal.SIGKILL)
 if kill:
-    cache.pages_of = dying
+    cache.keep = dying
 try:
     print(len(load_klines(start=1714521600000, end=last, base_url=url, cache=file)))
 except BybitError as error:
@@ -254,21 +233,6 @@ def test_two_processes_fill_one_file(file):
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_page_that_another_process_keeps_meanwhile_is_no_conflict(file):
-    rows, others = made_up(2001), []
-    with serve(rows) as url:
-
-        def beaten(reply):
-            if not others:
-                others.append(load(url, 0, 1999))
-            return reply
-
-        url.script[:] = [beaten]
-        same_candles(load(url, 0, 1999), rows[:2000])
-        same_candles(others[0], rows[:2000])
-        same_candles(quiet(url, 0, 1999), rows[:2000])
-
-
 @posix
 @pytest.mark.parametrize("kill", [1, 3])
 def test_killed_in_the_middle_of_a_page_it_holds_the_pages_before(file, kill):
@@ -277,38 +241,33 @@ def test_killed_in_the_middle_of_a_page_it_holds_the_pages_before(file, kill):
         process = child(url, file, 3999, kill=kill)
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
-        whole = 1000 * (kill - 1)
-        if whole:
-            assert Path(f"{file}-journal").exists()  # the killed one had begun to write
-            same_candles(quiet(url, 0, whole - 1), rows[:whole])
+        assert Path(f"{file}-journal").exists()  # the killed one had begun to write
         del url.log[:]
         same_candles(load(url, 0, 3999), rows[:4000])
-        assert len(url.log) <= 5 - kill + 1 and os.listdir(file.parent) == [file.name]
+        assert asked(url) == list(PAGES[kill - 1 : 5]) and os.listdir(file.parent) == [file.name]
 
 
 @posix
 def test_a_full_disk_is_an_error_and_keeps_what_was_there(file):
     # RLIMIT_FSIZE makes every write beyond a size fail, as a disk without room does.
-    rows, limit = made_up(6001), 250_000
+    rows, limit = made_up(6001), 80_000
     with serve(rows) as url:
-        load(url, 0, 999)
+        load(url, 0, 900)
         said = child(url, file, 5999, limit=limit).communicate(timeout=60)[0]
-        assert (
-            said.startswith(f"BadRequest cache {file} cannot be used") and "free the disk" in said
-        )
+        assert re.match(f"BadRequest cache {file} cannot be used .*free the disk", said)
         assert file.stat().st_size <= limit and os.listdir(file.parent) == [file.name]
-        same_candles(quiet(url, 0, 999), rows[:1000])
+        same_candles(quiet(url, 0, 900), rows[:901])
         same_candles(load(url, 0, 5999), rows[:6000])
 
 
 def test_a_writer_that_waits_too_long_says_so(file, monkeypatch):
     monkeypatch.setattr(cache, "PATIENCE", 0.05)
-    with serve(made_up(31)) as url:
+    with serve(made_up(2001)) as url:
         load(url)
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(BadRequest, match="database is locked.*end the other program"):
-                load(url, 0, 19)
+                load(url, 1000, 1500)
 
 
 # --- Files that are something else, or broken ---
@@ -338,39 +297,30 @@ def test_a_foreign_file_is_refused_by_name_and_not_touched(file, make):
     assert file.read_bytes() == before and os.listdir(file.parent) == [file.name]
 
 
-def _loop(place):
-    try:
-        place.symlink_to(place)
-    except OSError:
-        pytest.skip("this user may make no links")
-
-
 @pytest.mark.parametrize("make, name", [
-    (Path.touch, "place/c.sqlite"), (Path.mkdir, "place"), (_loop, "place"),
-], ids=["below a file", "a folder", "a loop"])  # fmt: skip
+    (Path.touch, "place/c.sqlite"), (Path.mkdir, "place"),
+], ids=["below a file", "a folder"])  # fmt: skip
 def test_a_place_where_no_file_can_be_is_refused_by_name(tmp_path, make, name):
     make(tmp_path / "place")
-    file = tmp_path / name
-    with refused(file, "cannot be used .*another"):
-        load(NOBODY, cache=file)
+    with refused(tmp_path / name, "cannot be used .*another"):
+        load(NOBODY, cache=tmp_path / name)
 
 
 def test_an_empty_file_and_a_missing_folder_are_filled(file, tmp_path):
     file.touch()
     with serve(made_up(11)) as url:
         for path in (file, tmp_path / "not" / "yet" / "c.sqlite"):
-            for _ in range(2):
-                same_candles(load(url, cache=path), made_up(10))
-        assert len(url.log) == 2
+            load(url, cache=path)
+            same_candles(quiet(url, cache=path), made_up(10))
 
 
 def test_damage_is_noticed_or_harmless_and_the_file_left_alone(file):
     rows, noticed = made_up(201), 0
-    with serve(rows) as url:
+    with serve(rows, now=at(2000)) as url:
         load(url, 0, 199)
     whole = file.read_bytes()
     damaged = [whole[: len(whole) * i // 50] for i in (1, 15, 30, 49)]
-    for i in range(72, len(whole), 97):
+    for i in range(72, len(whole), 61):
         damaged.append(whole[:i] + bytes([whole[i] ^ 0x15]) + whole[i + 1 :])
     for content in damaged:
         file.write_bytes(content)
@@ -381,31 +331,27 @@ def test_damage_is_noticed_or_harmless_and_the_file_left_alone(file):
             assert file.read_bytes() == content
         except Unreachable:  # not covered any more: the network is asked, and is not there
             noticed += 1
-    assert noticed > 100
+    assert noticed > 50
 
 
-@pytest.mark.parametrize("edit", [
-    "UPDATE pages SET candles = replace(candles, '0.5', '0.6')", "UPDATE pages SET last = last + 1",
-    "UPDATE pages SET candles = '[]'", "UPDATE pages SET candles = x'00'",
-])  # fmt: skip
-def test_a_page_edited_by_hand_is_noticed_and_refresh_heals_it(file, edit):
+@pytest.mark.parametrize("content", ["x'00'", "NULL", "'[]'", "zeroblob(900)"])
+def test_an_altered_page_is_noticed_and_refresh_heals_it(file, content):
     rows = made_up(1502)
     with serve(rows) as url:
         load(url, 0, 1499)
         with closing(sqlite3.connect(file)) as db:
-            assert db.execute(edit + " WHERE first = (SELECT min(first) FROM pages)").rowcount == 1
+            chosen = "WHERE first = (SELECT min(first) FROM pages)"
+            assert db.execute(f"UPDATE pages SET content = {content} {chosen}").rowcount == 1
             db.commit()
         with refused(file, ".* was altered; refresh=True"):
             quiet(url, 0, 1499)
         same_candles(load(url, 0, 99, refresh=True), rows[:100])
-        same_candles(load(url, 0, 1499), rows[:1500])
         same_candles(quiet(url, 0, 1499), rows[:1500])
 
 
 def test_bad_arguments_are_refused_before_the_file_is_made(file):
-    for bad in ({"symbol": "btc"}, {"deadline": 0}, {"base_url": "x"}):
-        with pytest.raises(BadRequest):
-            load_klines(**{"start": at(0), "end": at(1)} | bad)
+    with pytest.raises(BadRequest, match="symbol needs capitals"):
+        load_klines("btc", base_url=NOBODY)
     for bad in ("", 5, b"x", "a\0b", ["x"]):
         with pytest.raises(BadRequest, match="cache needs the path of a file"):
             load(NOBODY, cache=bad)
@@ -437,24 +383,22 @@ def test_the_command_downloads_and_says_what_stands_where(tmp_path, capsys, file
         assert run("BTCUSDT", "--days", "2", "--out", str(out), url=url) == 0
         said = capsys.readouterr()
         assert said.err == "" and said.out == (
-            f"{url[7:]}, linear BTCUSDT, interval 5: 565 candles, 2024-05-01 10:20 to 2024-05-03 "
-            f"10:10 UTC, 0 of them kept before; 1 unfinished, 1 gaps; in {file} and {out}\n"
+            f"{url[7:]}, linear BTCUSDT, interval 5: 566 candles, 2024-05-01 10:15 to 2024-05-03 "
+            f"10:10 UTC, 0 of them kept before; 1 gaps; in {file} and {out}\n"
         )
         begin = ["--start", "2024-05-01T10:20", "--end", "2024-05-03"]
         assert run("BTCUSDT", *begin, url=url) == 0
         assert run("BTCUSDT", "--days", "1", "--end", "2024-05-03", url=url) == 0
-        assert len(windows(url)) == 1
+        assert len(asked(url)) == 1
     assert "443 of them kept before" in capsys.readouterr().out
     table = bybit_server.read_candles(out)
     assert "e" not in "".join(map(str, table))  # plain decimals
-    same_candles(read_candles(out), held[124:-1])
+    same_candles(read_candles(out), held[123:-1])
     assert read_candles(out).attrs == {"source": url[7:]}
 
 
 @pytest.mark.parametrize("arguments, code, said", [
     (["btcusdt"], 2, "symbol needs capitals"),
-    (["BTCUSDT", "--interval", "2"], 2, "interval needs one of 1, 3, 5, 15"),
-    (["BTCUSDT", "--start", "yesterday"], 2, "start needs a date like 2024-05-01"),
     (["BTCUSDT", "--start", "2024-05-01", "--days", "3"], 2, "--days"),
     (["BTCUSDT", "--days", "nan"], 2, "--days"),
     (["BTCUSDT", "--days", "3"], 1, "refused"),
@@ -477,23 +421,17 @@ def test_the_command_leaves_no_half_csv(tmp_path, capsys):
     assert sorted(os.listdir(tmp_path)) == ["candles.sqlite", "folder.csv"]
 
 
-def command(url, *arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "byzlib.market", "BTCUSDT", "--base-url", url, *arguments],
-        cwd=ROOT, text=True, **options,
-    )  # fmt: skip
-
-
 @posix
 def test_ctrl_c_ends_the_command_and_keeps_what_came():
     rows = made_up(4001)
     with serve(rows, script=[None, None, None, Reply(pause=60.0)]) as url:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = command(url, "--days", "12", **pipes)
+        command = [sys.executable, "-m", "byzlib.market", "BTCUSDT", "--base-url", url]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([*command, "--days", "12"], cwd=ROOT, **pipes)
         while len(url.log) < 4:
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         said, error = process.communicate(timeout=20)
         assert process.returncode == 130 and said == ""
         assert "stopped" in error and "run it again to go on" in error and "Traceback" not in error
-        same_candles(quiet(url, 545, 2544), rows[545:2545])
+        same_candles(quiet(url, 545, 1900), rows[545:1901])

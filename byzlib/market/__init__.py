@@ -23,8 +23,6 @@ from byzlib.market.features import (
     labels,
     next_returns,
     standardize,
-    tercile_labels,
-    volatility_labels,
     walk_forward,
 )
 from byzlib.market.planted import planted_signal, planted_signal_accuracy
@@ -42,8 +40,8 @@ __all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "
            "default_cache", "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",
            "load_klines", "load_sample", "main", "next_returns", "planted_signal",
            "planted_signal_accuracy", "RateLimited", "read_candles", "Regime", "REGIMES",
-           "RegionBlocked", "simulate", "standardize", "SYMBOLS", "TASKS", "tercile_labels",
-           "UnknownSymbol", "Unreachable", "volatility_labels", "walk_forward"]  # fmt: skip
+           "RegionBlocked", "simulate", "standardize", "SYMBOLS", "TASKS", "UnknownSymbol",
+           "Unreachable", "walk_forward"]  # fmt: skip
 
 
 def __getattr__(name):

@@ -65,8 +65,11 @@ def main(arguments=None):
 
 def _days_before_the_end(days, symbol, interval, category, end, base_url, deadline, **_):
     query = bybit.checked(symbol, interval, None, end, category, None, base_url, deadline)
-    with Session(query) as session:
-        last = session.clock() if end is None else bybit.instant("end", end)
+    if end is None:
+        with Session(query) as session:
+            last = bybit.open_time(query.settled(session).last + 1, interval)
+    else:
+        last = bybit.instant("end", end)
     return max(bybit.EARLIEST, math.floor(last - days * bybit.DAY))
 
 
@@ -84,12 +87,10 @@ def _write_csv(table, path):
 
 def _summary(table, out):
     about, first, last = table.attrs, *(f"{table.index[i]:%Y-%m-%d %H:%M}" for i in (0, -1))
-    counts = about["dropped"] | {"gaps": len(about["gaps"])}
+    kept = f"{about['cached']} of them kept before; {len(about['gaps'])} gaps"
     return (
         "{source}, {category} {symbol}, interval {interval}: ".format(**about)
-        + f"{len(table)} candles, {first} to {last} UTC, {about['cached']} of them kept before; "
-        + ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "gaps")
-        + f"; in {about['cache']}"
+        + f"{len(table)} candles, {first} to {last} UTC, {kept}; in {about['cache']}"
         + (f" and {out}" if out is not None else "")
     )
 

@@ -23,10 +23,9 @@ from itertools import pairwise
 import pandas as pd
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError
 
-from byzlib.theory import as_count, as_number
+from byzlib.theory import as_count
 
 MAINNET = "https://api.bybit.com"
 CATEGORIES = ("linear", "spot", "inverse")
@@ -118,20 +117,19 @@ def open_time(number, interval):
     return number * STEPS[interval] + FIRST_MONDAY * (interval == "W")
 
 
-def utc(ms):
-    """`ms` as people write it, to the minute: 2024-05-01 00:05."""
-    return f"{EPOCH + ms * MILLISECOND:%Y-%m-%d %H:%M}"
+def opening(number, interval):
+    """The same as a pandas Timestamp in UTC."""
+    return pd.Timestamp(open_time(number, interval), unit="ms", tz="UTC")
 
 
 # --- What is asked ---
 
-
-HOST = r"([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9a-fA-F:.]+\])"
+HOST = r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*(:[0-9]{1,5})?"
 FORMS = {  # of the arguments that are strings, and what each one needs
     "category": ("|".join(CATEGORIES), f"one of {', '.join(CATEGORIES)}"),
     "symbol": ("[A-Z0-9]{1,30}(-[A-Z0-9]{1,20})*", "capitals and digits, like 'BTCUSDT'"),
     "interval": ("|".join(INTERVALS), f"one of {', '.join(INTERVALS)}"),
-    "base_url": (rf"https?://{HOST}(:[0-9]{{1,5}})?/?", f"scheme and host, like {MAINNET}"),
+    "base_url": (rf"https?://{HOST}/?", f"scheme and host, like {MAINNET}"),
 }
 
 
@@ -140,6 +138,7 @@ class Query:
     """Candles `first` to `last` of a market, or the newest `count` up to `last` (first is None)."""
 
     url: str
+    market: str  # whose candles they are: host, category, symbol and interval
     category: str
     symbol: str
     interval: str
@@ -148,34 +147,21 @@ class Query:
     count: int
     deadline: float
 
-    @property
-    def host(self):
-        """Whose candles they are."""
-        return self.url.partition("://")[2]
-
-    @property
-    def series(self):
-        """What the host is asked for."""
-        return {"category": self.category, "symbol": self.symbol, "interval": self.interval}
-
-    @property
-    def market(self):
-        """The key of a series in a cache: host, category, symbol and interval."""
-        return " ".join([self.host, *self.series.values()])
-
     def settled(self, session):
         """The same with a first candle: the newest ones are those closed by the server's clock."""
         if self.first is not None:
             return self
-        last = min(self.last, candle_number(session.clock(), self.interval) - 1)
+        what = f"{self.url} for the time"
+        now = session.ask(what, "/v5/market/time", lambda reply: reply["time"])
+        last = min(self.last, candle_number(now, self.interval) - 1)
         return replace(self, first=last - self.count + 1, last=last)
 
     def __str__(self):
         when = f"the newest {self.count}"
         if self.first is not None:
-            start, end = (utc(open_time(n, self.interval)) for n in (self.first, self.last))
+            first, last = (opening(n, self.interval) for n in (self.first, self.last))
             endless = self.last == candle_number(LATEST, self.interval)
-            when = f"{start} to " + ("now" if endless else end)
+            when = f"{first:%Y-%m-%d %H:%M} to " + ("now" if endless else f"{last:%Y-%m-%d %H:%M}")
         return f"{self.market}, {when} UTC"
 
 
@@ -187,32 +173,28 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     for name, (form, needs) in FORMS.items():
         if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
             raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
+    number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
+    if not (number and 0 < deadline <= DAY / 1000):
+        raise BadRequest(f"deadline needs seconds, at most a day of them; got {deadline!r}")
     try:
-        deadline = as_number(deadline, "deadline", "fetch_klines")
-        if deadline > DAY / 1000:
-            raise ValueError(f"deadline needs seconds, at most a day of them; got {deadline}")
-        first, last, count = numbered(interval, start, end, limit)
+        count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
+        if count > PAGE:
+            raise ValueError(f"limit needs to be at most {PAGE}; got {limit}")
+        last = candle_number(math.floor(instant("end", LATEST if end is None else end)), interval)
+        first = None
+        if start is not None:
+            first = candle_number(math.ceil(instant("start", start)) - 1, interval) + 1
+            if limit is not None and end is None:
+                last = first + count - 1
+            if last < first:
+                raise ValueError(f"no candle of interval {interval} opens from {start} to {end}")
+            if limit is not None and last - first >= count:
+                needs = f"a limit of {last - first + 1}"
+                raise ValueError(f"{start} to {end} needs {needs}; got {limit}")
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from error
-    return Query(url.rstrip("/"), category, symbol, interval, first, last, count, deadline)
-
-
-def numbered(interval, start, end, limit):
-    """First candle (None: not known yet), last candle, and how many."""
-    last = candle_number(math.floor(instant("end", LATEST if end is None else end)), interval)
-    count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
-    if count > PAGE:
-        raise ValueError(f"limit needs to be at most {PAGE}; got {limit}")
-    if start is None:
-        return None, last, count
-    first = candle_number(math.ceil(instant("start", start)) - 1, interval) + 1
-    if limit is not None and end is None:
-        last = first + count - 1
-    if last < first:
-        raise ValueError(f"no candle of interval {interval} opens from {start} to {end}")
-    if limit is not None and last - first >= count:
-        raise ValueError(f"{start} to {end} needs a limit of {last - first + 1}; got {limit}")
-    return first, last, count
+    market = " ".join([url.rstrip("/").partition("://")[2], category, symbol, interval])
+    return Query(url.rstrip("/"), market, category, symbol, interval, first, last, count, deadline)
 
 
 def instant(name, value):
@@ -245,38 +227,33 @@ class Session(requests.Session):
         self.url, self.deadline = query.url, query.deadline
         self.end = time.monotonic() + self.deadline
         # No proxy stands between this machine and itself.
-        self.trust_env = not re.match(r"https?://(localhost|127\.|\[::1\])", self.url)
-
-    def clock(self):
-        """The server's clock, in milliseconds."""
-        return self.ask(f"{self.url} for the time", "/v5/market/time", lambda reply: reply["time"])
+        self.trust_env = not re.match(r"https?://(localhost|127\.)", self.url)
 
     def ask(self, what, path, read, **params):
-        """What `read` makes of the envelope of a reply; asked again as long as that may help."""
+        """What `read` makes of the envelope of a reply; asked again as long as that may help.
+
+        The reply comes from a thread that is left behind at the deadline: a socket's own timeout
+        starts anew with each byte, and a name lookup has none.
+        """
         for attempt in range(TRIES):
+            reply = Future()
+            threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
             try:
-                return read(decode(*self._in_time(path, params)))
-            except BybitError as error:
-                wait = max(error.again or 0, BACKOFF * 2**attempt)
-                late = time.monotonic() + wait >= self.end
-                if error.again is None or attempt == TRIES - 1 or late:
-                    error.args = (f"asked {what}; got {error}; {error.advice}",)
-                    raise
+                return read(decode(*reply.result(self.end - time.monotonic())))
+            except TimeoutError:
+                came = f"no complete answer within the deadline of {self.deadline:g} s"
+                error = Unreachable(came)
+            except BybitError as refusal:
+                error = refusal
+            wait = max(error.again or 0, BACKOFF * 2**attempt)
+            late = time.monotonic() + wait >= self.end
+            if error.again is None or attempt == TRIES - 1 or late:
+                error.args = (f"asked {what}; got {error}; {error.advice}",)
+                raise error
             time.sleep(wait)
 
-    def _in_time(self, path, params):
-        """Status, headers and body of one reply, from a thread that is left behind at the deadline:
-        a socket's own timeout starts anew with each byte, and a name lookup has none."""
-        reply = Future()
-        threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
-        try:
-            return reply.result(self.end - time.monotonic())
-        except TimeoutError:
-            came = f"no complete answer within the deadline of {self.deadline:g} s"
-            raise Unreachable(came) from None
-
     def _get(self, reply, path, params):
-        """Put one reply, or what went wrong, into the future `reply`."""
+        """Put one reply, its status, headers and body, or what went wrong, into the future."""
         seconds = min(10.0, self.deadline / 3)
         try:
             with self.get(
@@ -290,12 +267,10 @@ class Session(requests.Session):
                         raise BadResponse(f"over {BODY_CAP} bytes, beginning with {said}")
             reply.set_result((response.status_code, response.headers, bytes(body)))
         except (requests.RequestException, HTTPError) as error:
-            broken = isinstance(error, requests.exceptions.ContentDecodingError)
-            again = None if isinstance(error, requests.exceptions.SSLError) else 0
             while error.__context__ is not None:  # the first cause says most
                 error = error.__context__
-            came = f"no complete answer: {quote(str(error) or type(error).__name__)}"
-            reply.set_exception((BadResponse if broken else Unreachable)(came, again))
+            said = quote(str(error) or type(error).__name__)
+            reply.set_exception(Unreachable(f"no complete answer: {said}", again=0))
         except BaseException as error:
             reply.set_exception(error)
 
@@ -349,48 +324,17 @@ REFUSALS = [
 
 def refusal(name, number, said, headers):
     """The error that a reply with this status or retCode is."""
-    meant = (
-        (kind, wait_asked(headers) if passing else None)
-        for numbers, words, kind, passing in REFUSALS
-        if number in numbers and words in said.lower()
-    )
-    kind, again = next(meant, (BadResponse, None))
-    return kind(f"{name} {number} {quote(said)}", again)
-
-
-def wait_asked(headers):
-    """Seconds to wait as the server asks, within reason; what cannot be read asks for nothing."""
-    try:
-        seconds = Retry().parse_retry_after(headers.get("Retry-After", "0"))
-    except (InvalidHeader, ValueError, OverflowError):
-        return 0
-    return min(seconds, LONGEST_WAIT)
-
-
-DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")  # float takes "nan", "1_0" and other digits
-
-
-def read_row(row, interval):
-    """Candle number and the values of `COLUMNS`, floats, of one row of a reply."""
-    if not isinstance(row, list) or len(row) != 1 + len(COLUMNS):
-        raise BadResponse(f"{quote(row)}, which is no row of {1 + len(COLUMNS)} columns")
-    if not re.fullmatch("[0-9]{13}", str(row[0])):
-        raise BadResponse(f"{quote(row)}, which opens at no millisecond time")
-    for name, text in zip(COLUMNS, row[1:], strict=True):
-        if not isinstance(text, str) or not DECIMAL.fullmatch(text):
-            raise BadResponse(f"{quote(row)}, whose {name} is no plain decimal")
-    number = candle_number(int(row[0]), interval)
-    if open_time(number, interval) != int(row[0]):
-        raise BadResponse(f"{quote(row)}, which opens between two candles of interval {interval}")
-    opened, high, low, close, volume, turnover = values = tuple(map(float, row[1:]))
-    if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
-        raise BadResponse(f"{quote(row)}, whose prices are not 0 < low <= open, close <= high")
-    if volume == 0 and high > low:
-        raise BadResponse(f"{quote(row)}, whose prices moved at volume 0")
-    return number, values
+    asked = headers.get("Retry-After", "")
+    wait = min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 0.0
+    for numbers, words, kind, passing in REFUSALS:
+        if number in numbers and words in said.lower():
+            return kind(f"{name} {number} {quote(said)}", wait if passing else None)
+    return BadResponse(f"{name} {number} {quote(said)}")
 
 
 # --- Pages ---
+
+DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")  # float takes "nan", "1_0" and other digits
 
 
 @dataclass
@@ -401,16 +345,11 @@ class Page:
     last: int
     candles: dict  # number to values
     closed: int  # the last candle that the server's clock calls closed
-    dropped: dict
+    dropped: Counter
 
 
-def download(query, session, spans, progress):
-    """The pages of `spans`, pairs of first and last candle, up to the server's clock."""
-    windows = [
-        (first, min(first + PAGE - 1, stop))
-        for start, stop in spans
-        for first in range(start, stop + 1, PAGE)
-    ]
+def download(query, session, windows, progress):
+    """The pages of `windows`, pairs of first and last candle, up to the server's clock."""
     closed = query.last
     silent = None if progress else True  # None: no bar where stderr is no terminal
     with tqdm(desc=query.symbol, unit="page", delay=1.0, disable=silent) as bar:
@@ -418,10 +357,12 @@ def download(query, session, spans, progress):
             if first > closed:
                 return
             page = session.ask(
-                replace(query, first=first),  # what is missing if this fails
+                replace(query, first=max(first, query.first)),  # what is missing if this fails
                 "/v5/market/kline",
                 partial(read_page, query, first, last),
-                **query.series,
+                category=query.category,
+                symbol=query.symbol,
+                interval=query.interval,
                 start=max(0, open_time(first, query.interval)),
                 end=open_time(last, query.interval),
                 limit=PAGE,
@@ -447,7 +388,8 @@ def read_page(query, first, last, reply):
             raise BadResponse(f"{quote(row)}, from after the server's own clock", again=0)
         # One candle more at either end is a habit of the server.
         if not first - 1 <= number <= last + 1:
-            raise BadResponse(f"{quote(row)}, from {utc(int(row[0]))}, another range")
+            when = opening(number, query.interval)
+            raise BadResponse(f"{quote(row)}, from {when}, another range")
         if number > closed:
             dropped["unfinished"] += 1
         elif not first <= number <= last:
@@ -461,32 +403,48 @@ def read_page(query, first, last, reply):
     return Page(first, proven, candles, closed, dropped)
 
 
-def frame(query, pages, held=None):
-    """Candles that came in pages, and those `held` before, as `fetch_klines` returns them."""
-    candles, dropped = dict(held or {}), Counter(unfinished=0, duplicates=0, outside=0)
-    for page in pages:
-        candles |= page.candles
-        dropped.update(page.dropped)
+def read_row(row, interval):
+    """Candle number and the values of `COLUMNS`, floats, of one row of a reply."""
+    if not isinstance(row, list) or len(row) != 1 + len(COLUMNS):
+        raise BadResponse(f"{quote(row)}, which is no row of {1 + len(COLUMNS)} columns")
+    if not re.fullmatch("[0-9]{13}", str(row[0])):
+        raise BadResponse(f"{quote(row)}, which opens at no millisecond time")
+    for name, text in zip(COLUMNS, row[1:], strict=True):
+        if not isinstance(text, str) or not DECIMAL.fullmatch(text):
+            raise BadResponse(f"{quote(row)}, whose {name} is no plain decimal")
+    number = candle_number(int(row[0]), interval)
+    if open_time(number, interval) != int(row[0]):
+        raise BadResponse(f"{quote(row)}, which opens between two candles of interval {interval}")
+    opened, high, low, close, *_ = values = tuple(map(float, row[1:]))
+    if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
+        raise BadResponse(f"{quote(row)}, whose prices are not 0 < low <= open, close <= high")
+    return number, values
+
+
+def frame(query, candles, pages):
+    """Those of `candles` that were asked for, as `fetch_klines` returns them; `pages` just came."""
     last = min([query.last, *(page.closed for page in pages)])
-    if not candles:
+    numbers = sorted(n for n in candles if query.first <= n <= query.last)
+    if not numbers:
         raise BadResponse(
             f"asked {query}; got 0 of {max(0, last - query.first + 1)} candles that are closed by "
             "the server's clock; check the range, its unit (milliseconds), and when the symbol was "
             "listed"
         )
-
-    def opens(numbers):
-        times = [open_time(n, query.interval) for n in numbers]
-        return pd.to_datetime(times, unit="ms", utc=True).as_unit("ms").rename("open_time")
-
-    numbers = sorted(candles)
-    table = pd.DataFrame([candles[n] for n in numbers], opens(numbers), list(COLUMNS))
-    gaps = [
-        (*opens([before + 1, after - 1]), after - before - 1)
-        for before, after in pairwise([query.first - 1, *numbers, last + 1])
-        if after - before > 1
-    ]
-    table.attrs = {"source": query.host, **query.series, "gaps": gaps, "dropped": dict(dropped)}
+    opens = [open_time(n, query.interval) for n in numbers]
+    index = pd.to_datetime(opens, unit="ms", utc=True).as_unit("ms").rename("open_time")
+    gaps = []
+    for before, after in pairwise([query.first - 1, *numbers, last + 1]):
+        if after > before + 1:
+            missing = (opening(n, query.interval) for n in (before + 1, after - 1))
+            gaps.append((*missing, after - before - 1))
+    names = ("source", "category", "symbol", "interval")
+    table = pd.DataFrame([candles[n] for n in numbers], index, list(COLUMNS))
+    table.attrs = dict(zip(names, query.market.split(), strict=True)) | {"gaps": gaps}
+    table.attrs["dropped"] = {
+        what: sum(page.dropped[what] for page in pages)
+        for what in ("unfinished", "duplicates", "outside")
+    }
     return table
 
 
@@ -524,7 +482,7 @@ def fetch_klines(
         turnover in quote coin (USDT) for linear and spot; for inverse it is the other way round.
         `attrs`: source, the host that answered; category, symbol, interval; gaps, a list of (first
         missing, last missing, how many) inside the range asked; dropped, the counts of rows left
-        out: unfinished, duplicates (identical), outside the range asked.
+        out: unfinished, duplicates (identical), outside the pages asked for.
 
     Raises
     ------
@@ -535,5 +493,8 @@ def fetch_klines(
     query = checked(symbol, interval, start, end, category, limit, base_url, deadline)
     with Session(query) as session:
         query = query.settled(session)
-        pages = list(download(query, session, [(query.first, query.last)], progress))
-    return frame(query, pages)
+        starts = range(query.first, query.last + 1, PAGE)
+        windows = [(first, min(first + PAGE - 1, query.last)) for first in starts]
+        pages = list(download(query, session, windows, progress))
+    candles = {n: values for page in pages for n, values in page.candles.items()}
+    return frame(query, candles, pages)

@@ -1,32 +1,33 @@
 """Candles that are downloaded once: one SQLite file for all markets of all hosts.
 
-    pages(market, first, last, candles, crc)
+    pages(market, first, content)
 
-`market` is the key: host, category, symbol and interval ("api.bybit.com linear BTCUSDT 5"), so that
-what a replay said never comes back as Bybit's. A page holds all that the host has of candles
-`first` to `last` (numbers, as `bybit.candle_number` counts): a list of [number, open, high, low,
-close, volume, turnover] in JSON, under a checksum. Pages of a market do not overlap. Each reply is
-one transaction: a process killed at any moment leaves the whole page or none of it, and two
-processes may write, one after the other. Only closed candles are kept, and they never change.
+`market` is the host, category, symbol and interval ("api.bybit.com linear BTCUSDT 5"), so that what
+a replay said never comes back as Bybit's. A page is for a thousand candles, `first` a multiple of
+1000 as `bybit.candle_number` counts. Its content is JSON, packed by zlib, whose checksum finds
+damage: [last, [[number, open, high, low, close, volume, turnover], ...]], all that the host has up
+to candle `last`. A page is written whole or not at all, whoever else writes, and a process that is
+killed has kept those before. Closed candles never change.
 """
 
 import json
 import os
 import sqlite3
+import zlib
 from contextlib import closing, contextmanager
 from pathlib import Path
-from zlib import crc32
 
 from platformdirs import user_cache_path
 
 from byzlib.market import bybit
-from byzlib.market.bybit import BadRequest, BadResponse, BybitError, Session
+from byzlib.market.bybit import PAGE, BadRequest, BybitError, Session
 
 MAGIC = b"SQLite format 3\0"
-APPLICATION = 0x42595A02  # "BYZ" and the version, in the file's header where SQLite has room for it
-TABLE = """CREATE TABLE IF NOT EXISTS pages (market TEXT NOT NULL, first INTEGER NOT NULL,
-    last INTEGER NOT NULL, candles TEXT NOT NULL, crc INTEGER NOT NULL,
-    PRIMARY KEY (market, first))"""
+APPLICATION = 0x42595A03  # "BYZ" and the version, in the file's header where SQLite has room for it
+NEW = f"""BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS pages (market, first, content, PRIMARY KEY (market, first));
+    PRAGMA application_id = {APPLICATION};
+    COMMIT"""  # another process may have been quicker
 PATIENCE = 30.0  # seconds to wait for another process to finish its page
 
 
@@ -36,15 +37,14 @@ def load_klines(
 ):  # fmt: skip
     """Closed candles through a cache: what it holds is not asked for again.
 
-    A range with start and end that the cache covers is answered without any network. Each page
-    that comes is kept at once, so that a call that fails or is killed goes on where it was when it
-    is repeated. Where new candles meet kept ones, one kept candle is asked for again, and a server
-    that contradicts it is found out.
+    A range with start and end that the cache covers is answered without any network. What it lacks
+    comes in whole pages of 1000 candles, and each is kept at once, so that a call that fails or is
+    killed goes on where it was when it is repeated.
 
     Parameters
     ----------
     symbol, interval, start, end, category, limit, base_url, deadline, progress
-        As for `fetch_klines`. Without `end` the newest candles are always asked for.
+        As for `fetch_klines`. Without `end` the newest page is always asked for.
     cache : path, optional
         The file; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise `default_cache()`.
     refresh : bool
@@ -60,26 +60,32 @@ def load_klines(
     ------
     BybitError
         As `fetch_klines`. BadRequest, by its name, also for a cache that is another program's or
-        version's, damaged, or cannot be used; it is left as it was. BadResponse also when the
-        server contradicts the cache, which keeps its own; `refresh` settles it.
+        version's, damaged, or cannot be used; it is left as it was.
     """
     query = bybit.checked(symbol, interval, start, end, category, limit, base_url, deadline)
     path = cache_path(cache)
     with opened(path) as db, Session(query) as session:
         query = query.settled(session)
-        held, spans = ({}, [(query.first, query.last)]) if refresh else read(db, query)
+        candles, proven = ({}, {}) if refresh else held(db, query)
+        cached = sum(query.first <= n <= query.last for n in candles)
+        windows = [
+            (first, first + PAGE - 1)
+            for first in range(query.first // PAGE * PAGE, query.last + 1, PAGE)
+            if proven.get(first, -1) < min(first + PAGE - 1, query.last)
+        ]
         pages, kept = [], 0
         try:
-            for page in bybit.download(query, session, spans, progress):
+            for page in bybit.download(query, session, windows, progress):
                 pages.append(page)
+                candles |= page.candles
                 if page.candles:  # a broken server may send empty pages, and nothing else
-                    keep(db, query, pages[kept:], refresh)
+                    keep(db, query, pages[kept:])
                     kept = len(pages)
         except BybitError as error:
             error.args = (f"{error}; what came before is kept in {path}",)
             raise
-    table = bybit.frame(query, pages, held)
-    table.attrs |= {"cache": str(path), "cached": len(held)}
+    table = bybit.frame(query, candles, pages)
+    table.attrs |= {"cache": str(path), "cached": cached}
     return table
 
 
@@ -100,12 +106,10 @@ def opened(path):
             "left alone: name another file"
         )
     try:
+        # Without an isolation level each statement is a transaction.
         with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
             if not head:
-                with db:
-                    db.execute("BEGIN IMMEDIATE")
-                    db.execute(TABLE)  # another process may have been quicker
-                    db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.executescript(NEW)
             yield db
     except sqlite3.Error as error:
         raise BadRequest(
@@ -114,78 +118,28 @@ def opened(path):
         ) from error
 
 
-def read(db, query):
-    """What is held of a query, number to values, and the spans of it that are not.
-
-    A span begins and ends with the candle that is held beside it, as a witness.
-    """
-    candles, spans, covered, witness = {}, [], query.first - 1, 0
-    for first, last, page in pages_of(db, query.market, query.first, query.last):
-        if first > covered + 1:
-            spans.append((covered + 1 - witness, first))
-        candles |= {n: values for n, values in page.items() if query.first <= n <= query.last}
-        covered, witness = last, 1
-    if covered < query.last:
-        spans.append((covered + 1 - witness, query.last))
-    return candles, spans
-
-
-def keep(db, query, pages, replace=False):
-    """Keep what `pages` prove, all of it or nothing; where `replace`, against what is held."""
-    with db:
-        db.execute("BEGIN IMMEDIATE")
-        for page in pages:
-            for first, last, held in pages_of(db, query.market, page.first, page.last, replace):
-                if not replace:
-                    compare(query, page, first, last, held)
-                remove(db, query.market, first)
-                put(db, query.market, first, page.first - 1, held)
-                put(db, query.market, page.last + 1, last, held)
-            put(db, query.market, page.first, page.last, page.candles)
+def held(db, query):
+    """All candles of the pages that hold some of a query; and by first candle, their last ones."""
+    candles, proven = {}, {}
+    found = "SELECT first, content FROM pages WHERE market = ? AND first BETWEEN ? AND ?"
+    span = query.first - PAGE + 1, query.last
+    for first, content in db.execute(found, (query.market, *span)).fetchall():
+        try:
+            proven[first], rows = json.loads(zlib.decompress(content))
+        except (zlib.error, TypeError) as error:
+            said = f"a page of {query.market} was altered; refresh=True asks for it again"
+            raise sqlite3.DatabaseError(said) from error
+        candles |= {n: tuple(values) for n, *values in rows}
+    return candles, proven
 
 
-def compare(query, page, first, last, held):
-    """The candles of a page must be those that are `held` as candles `first` to `last`."""
-    for n in range(max(first, page.first), min(last, page.last) + 1):
-        came, kept = (candles.get(n, "no candle") for candles in (page.candles, held))
-        if came != kept:
-            when = bybit.utc(bybit.open_time(n, query.interval))
-            raise BadResponse(
-                f"asked {query}; got {came} for {when}, where the cache has {kept}, and keeps it; "
-                "refresh=True takes what the server says"
-            )
-
-
-def put(db, market, first, last, candles):
-    """Write candles `first` to `last`, if that is any, as a page."""
-    rows = [[n, *candles[n]] for n in sorted(candles) if first <= n <= last]
-    entry = market, first, last, json.dumps(rows)
-    if first <= last:
-        db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?)", (*entry, checksum(entry)))
-
-
-def remove(db, market, first):
-    """Remove the page that begins with candle `first`."""
-    db.execute("DELETE FROM pages WHERE market = ? AND first = ?", (market, first))
-
-
-def checksum(entry):
-    """Of all that a page says."""
-    return crc32(repr(tuple(entry)).encode())
-
-
-def pages_of(db, market, first, last, repair=False):
-    """(first, last, candles) of each page that touches candles `first` to `last`."""
-    touching = "SELECT * FROM pages WHERE market = ? AND first <= ? AND last >= ? ORDER BY first"
-    for *entry, crc in db.execute(touching, (market, last, first)).fetchall():
-        _, first, last, text = entry
-        if crc == checksum(entry):
-            yield first, last, {n: tuple(values) for n, *values in json.loads(text)}
-        elif repair:
-            remove(db, market, first)
-        else:
-            said = f"a page of {market} was altered; refresh=True asks for it again"
-            raise sqlite3.DatabaseError(said)
+def keep(db, query, pages):
+    """Write pages that came, in the place of what is held of them."""
+    for page in pages:
+        rows = [(n, *values) for n, values in page.candles.items()]
+        content = zlib.compress(json.dumps([page.last, rows]).encode())
+        entry = query.market, page.first, content
+        db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", entry)
 
 
 # --- Where the file is ---

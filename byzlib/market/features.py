@@ -137,29 +137,6 @@ def labels(candles, threshold=0.001):
     return pd.Series(label, index=times, name="label")
 
 
-def tercile_labels(candles, fold):
-    """Which third of the training returns the next return would lie in: 0 low, 1 middle, 2 high.
-
-    With q1, q2 the 1/3 and 2/3 quantiles of r over the training rows of a `Fold`: 0 if r < q1, 2 if
-    r > q2, else 1. The outer thirds come with restless markets, the middle one with quiet ones,
-    which is what can be learned here. As `labels`; ``attrs["cuts"]`` holds (q1, q2).
-    """
-    returns = next_returns(candles).round(14)  # equal but for rounding is equal
-    low, high = np.quantile(_training(returns, fold), [1 / 3, 2 / 3])
-    return _with_cuts(1 + (returns > high).astype(int) - (returns < low), low, high)
-
-
-def volatility_labels(candles, fold):
-    """Whether the next return is larger, up or down, than half of the training rows': 0 or 1.
-
-    1 if |r| > the median of |r| over the training rows of a `Fold`, else 0. As `labels`;
-    ``attrs["cuts"]`` holds (median,).
-    """
-    size = next_returns(candles).abs().round(14)
-    cut = np.median(_training(size, fold))
-    return _with_cuts((size > cut).astype(int), cut)
-
-
 def dataset(candles, threshold=0.001, extended=False, task="direction", fold=None):
     """Features and labels of the candles that have both.
 
@@ -170,8 +147,11 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
     threshold : float
         As for `labels`; of use to "direction" only.
     task : str
-        "direction" (`labels`), "tercile" (`tercile_labels`) or "volatility"
-        (`volatility_labels`); ``TASKS[task]`` names the classes.
+        "direction": `labels`. "tercile": which third of the training rows' next returns r the next
+        one would lie in, 0 if r < q1, 2 if r > q2, else 1, with q1, q2 their 1/3 and 2/3 quantiles;
+        the outer thirds come with restless markets, which is what can be learned. "volatility":
+        whether the next move is larger than half of theirs, 1 if |r| > the median of |r|, else 0.
+        ``TASKS[task]`` names the classes.
     fold : Fold, optional
         Whose training rows cut the classes; needed by "tercile" and "volatility".
 
@@ -184,10 +164,7 @@ def dataset(candles, threshold=0.001, extended=False, task="direction", fold=Non
     """
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
-    if task == "direction":
-        target = labels(candles, threshold)
-    else:
-        target = {"tercile": tercile_labels, "volatility": volatility_labels}[task](candles, fold)
+    target = labels(candles, threshold) if task == "direction" else _cut(candles, task, fold)
     features = engineer(candles, extended)
     times = features.index.intersection(target.index)
     return features.loc[times].to_numpy(), target.loc[times].to_numpy(), times
@@ -206,19 +183,19 @@ def _exact_label(close, after, threshold):
     return 1 + int(move > threshold * close) - int(move < -threshold * close)
 
 
-def _training(values, fold):
+def _cut(candles, task, fold):
+    """Labels of "tercile" or "volatility", cut at quantiles of a fold's training rows."""
     if not isinstance(fold, Fold):
         raise TypeError(f"cuts come from training rows: pass a Fold of walk_forward; got {fold!r}")
-    chosen = values[fold.train_mask(values.index)]
-    if chosen.empty:
+    returns = next_returns(candles).round(14)  # equal but for rounding is equal
+    size = returns if task == "tercile" else returns.abs()
+    known = size[fold.train_mask(size.index)]
+    if known.empty:
         raise ValueError(f"no row to cut by from {fold.train_start} to {fold.train_end}")
-    return chosen
-
-
-def _with_cuts(label, *cuts):
-    label = label.rename("label")
-    label.attrs["cuts"] = tuple(float(cut) for cut in cuts)
-    return label
+    if task == "volatility":
+        return (size > np.median(known)).astype(int)
+    low, high = np.quantile(known, [1 / 3, 2 / 3])
+    return 1 + (size > high).astype(int) - (size < low)
 
 
 # --- Splits and scaling ---------------------------------------------------------------------

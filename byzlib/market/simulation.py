@@ -84,7 +84,7 @@ def simulate(
     next return is independent of all that came before.
 
     Every symbol and venue has random numbers of its own: its candles depend neither on which
-    others are drawn, nor on how many days follow, nor on regimes before they begin.
+    others are drawn, nor on how many days follow, nor on a crash before it comes.
 
     Parameters
     ----------
@@ -101,9 +101,8 @@ def simulate(
     venues : str or sequence of str, optional
         Names, freely chosen. Each venue quotes the same market with its own small noise (returns
         of two venues correlate .998) and has a size and volume movements of its own.
-    regimes : dict or str, optional
-        ``{0: "calm", 15: "turbulent"}``: from which day on which of ``REGIMES`` (or a `Regime`)
-        holds; "normal" before the first. A str or `Regime` holds throughout.
+    regimes : str or Regime, optional
+        Which of ``REGIMES`` holds throughout, or one of your own; "normal" when not given.
     crash : str or Timestamp, optional
         Open time of a candle in which all symbols fall together, by ``SYMBOLS[name].crash`` (as
         on 2025-10-10: BTC 8 %; BALUSDT's 20 % is a choice) on top of chance. In it volatility is 5
@@ -117,8 +116,7 @@ def simulate(
         float64 columns open, high, low, close (USDT), volume (coins), turnover (USDT, at the mean
         of the four prices, to the cent); ``attrs["source"] == "simulated"``, ``attrs["venue"]``.
         With regimes or a crash there is also a categorical column ``regime``: the name that holds
-        in each candle, "crash" for the crash and its aftermath; ``attrs["crash"]`` holds the open
-        times ``at`` and ``until`` (the last upset one).
+        in each candle, "crash" for the crash and its aftermath.
 
     Source: `byzlib.market.stylized_facts` measures the targets; chapter 12 shows them.
     """
@@ -130,7 +128,7 @@ def simulate(
     if as_count(interval, "interval", "simulate") not in INTERVALS:
         raise ValueError(f"simulate needs an interval of {INTERVALS} minutes; got {interval}")
     times = _clock(start, days)
-    script, regime = _script(times, days, regimes, crash)
+    script, regime = _script(times, regimes, crash)
     # One integer, then one stream per symbol and use: nothing drawn for one shifts another.
     seed, n = int(as_generator(rng, "simulate").integers(2**63)), len(times)
     market, season = process.shocks(seed, "market", n), process.season(times)
@@ -143,9 +141,6 @@ def simulate(
         columns = process.candles(SYMBOLS[name], paths[name], seed, name, venue)
         frame = _merged(_frame(columns, times, name, regime), interval)
         frame.attrs |= {"venue": venue} if venue is not None else {}
-        if crash is not None:
-            upset = frame.index[frame["regime"] == "crash"]
-            frame.attrs["crash"] = {"at": upset[0], "until": upset[-1]}
         frames[venue, name] = frame
     one_venue, one_symbol = isinstance(venues, str | None), isinstance(symbols, str)
     if one_venue and one_symbol:
@@ -172,50 +167,32 @@ def _clock(start, days):
     return pd.DatetimeIndex(times.as_unit("ms"), freq=None)
 
 
-def _script(times, days, regimes, crash):
+def _script(times, regime, crash):
     """The script of the whole time, and each candle's regime as a pandas Categorical."""
-    if regimes is None and crash is None:
+    if regime is None and crash is None:
         return None, None
-    of_day = _regime_of_day(regimes, days)
-    held = [REGIMES.get(regime, regime) for regime in of_day]
+    name, n = "normal" if regime is None else str(regime), len(times)
+    rules = regime if isinstance(regime, Regime) else REGIMES.get(name)
+    if rules is None:
+        raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}, or a Regime")
     volatility, memory, drift = (
-        np.repeat([float(getattr(regime, what)) for regime in held], _PER_DAY)
-        for what in ("volatility", "memory", "drift")
+        np.full(n, float(x)) for x in (rules.volatility, rules.memory, rules.drift / _PER_DAY)
     )
-    kinds = [*dict.fromkeys(map(str, of_day))]
-    name, fall = np.repeat(np.array([*map(str, of_day)], object), _PER_DAY), np.zeros(len(times))
+    kinds, code, fall = [name], np.zeros(n, int), np.zeros(n)
     if crash is not None:
-        at = _place(crash, times)
+        at = as_time(crash, "crash", "simulate")
+        if at not in times:
+            raise ValueError(
+                f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in "
+                f"steps of five minutes; got {at}"
+            )
+        at = times.get_loc(at)
         upset = slice(at, at + AFTERMATH + 1)
-        passed = np.arange(len(times[upset])) / AFTERMATH
-        volatility[upset] *= _UPSET ** (1 - passed)
+        volatility[upset] *= _UPSET ** (1 - np.arange(len(times[upset])) / AFTERMATH)
         memory[upset] *= -1
-        fall[at], name[upset] = 1.0, "crash"
+        fall[at], code[upset] = 1.0, 1
         kinds.append("crash")  # last, so that the largest code of a merged candle names it
-    return Script(volatility, memory, drift / _PER_DAY, fall), pd.Categorical(name, kinds)
-
-
-def _regime_of_day(regimes, days):
-    """What holds on each day: names or `Regime`s, "normal" before the first."""
-    plan = {0: regimes} if isinstance(regimes, str | Regime) else dict(regimes or {})
-    for day, regime in plan.items():
-        if not 0 <= as_count(day, "regime's first day", "simulate") < days:
-            raise ValueError(f"a regime must begin on a day from 0 to {days - 1}; got {day}")
-        if regime not in REGIMES and not isinstance(regime, Regime):
-            raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}, or a Regime")
-    today = "normal"
-    return [today := plan.get(day, today) for day in range(days)]
-
-
-def _place(crash, times):
-    """Which candle the crash falls in."""
-    at = as_time(crash, "crash", "simulate")
-    if at not in times:
-        raise ValueError(
-            f"crash must be the open time of a candle, from {times[0]} to {times[-1]} in steps "
-            f"of five minutes; got {at}"
-        )
-    return times.get_loc(at)
+    return Script(volatility, memory, drift, fall), pd.Categorical.from_codes(code, kinds)
 
 
 def _frame(columns, times, name, regime):
