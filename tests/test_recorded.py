@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byzlib.market import BadResponse, BybitError, bybit, dataset, fetch_klines, labels, load_klines
+from byzlib.market import (
+    BadResponse,
+    BybitError,
+    bybit,
+    dataset,
+    fetch_klines,
+    labels,
+    load_klines,
+    read_candles,
+)
 from byzlib.market.bybit import RateLimited, RegionBlocked, UnknownSymbol, Unreachable
 from tests import bybit_server
-from tests.bybit_server import STEP, T0, Reply, guess, made_up, read_candles, same_candles, serve
+from tests.bybit_server import STEP, T0, Reply, guess, made_up, same_candles, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("BYZLIB_SHARED_DATA") or ROOT.parent / "shared" / "data")
@@ -50,8 +59,7 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-@pytest.mark.parametrize("ask", [fetch_klines, load_klines])
-def test_recorded_replies_are_read_or_refused(name, ask):
+def test_recorded_replies_are_read_or_refused(name):
     """The request of the record, widened to its rows, answered with the recorded body."""
     folder = SHARED / "recorded_responses"
     index = {entry["file"]: entry for entry in json.loads((folder / "INDEX.json").read_text())}
@@ -64,13 +72,13 @@ def test_recorded_replies_are_read_or_refused(name, ask):
     with serve(made_up(3), script=[Reply(body, asked.get("status", 200))] * 4) as url:
         options = {"category": asked.get("category", "linear"), "base_url": url}
         if type(RECORDED[name][0]) is int:
-            frame = ask(*what, **options)
+            frame = load_klines(*what, **options)
             assert (len(frame), frame.attrs["dropped"]["unfinished"]) == RECORDED[name]
             assert frame.attrs["gaps"] == [] and not jumps(frame)
         else:
             kind, said = RECORDED[name]
             with pytest.raises(BybitError) as error:
-                ask(*what, **options)
+                load_klines(*what, **options)
             assert type(error.value) is kind and said in str(error.value)
 
 
@@ -92,7 +100,7 @@ FILES += ["binance_spot_BTCUSDT", "binance_spot_ETHUSDT", "binance_usdm_BTCUSDT"
 def replay(name):
     """The market of a file, and the rows of it."""
     (path,) = SHARED.glob(f"{name}_5m_*.csv.gz")
-    return guess(path), read_candles(path)
+    return guess(path), bybit_server.read_candles(path)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -123,14 +131,10 @@ KNOWN = {
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_features_and_labels_have_the_known_figures(name):
-    market, rows = replay(name)
-    with serve(rows, **market, now=int(rows[-1][0]) + STEP) as url:
-        frame = load_klines(market["symbol"], start=int(rows[0][0]), base_url=url)
-    assert len(frame) == len(rows) and frame.attrs["gaps"] == [] and jumps(frame) == 0
+    (path,) = SHARED.glob(f"{name}_5m_*.csv.gz")
+    candles = read_candles(path)
     spread, shares = KNOWN[name]
-    assert round(1e4 * np.log(frame["close"]).diff().std(), 2) == spread
-    assert [round(100 * (labels(frame) == k).mean(), 1) for k in range(3)] == shares
-    X, y, times = dataset(frame)
-    assert np.isfinite(X).all() and len(X) == len(y) == len(times)
-    still = (frame["volume"].iloc[:-2] == 0).sum()  # the next volume ratio is undefined
-    assert len(X) == len(rows) - 2 - still
+    assert round(1e4 * np.log(candles["close"]).diff().std(), 2) == spread
+    assert [round(100 * (labels(candles) == k).mean(), 1) for k in range(3)] == shares
+    still = (candles["volume"].iloc[:-2] == 0).sum()  # the next volume ratio is undefined
+    assert len(dataset(candles)[0]) == len(candles) - 2 - still

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from numbers import Real
 
 import pandas as pd
 import requests
@@ -173,8 +174,8 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     for name, (form, needs) in FORMS.items():
         if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
             raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
-    number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
-    if not (number and 0 < deadline <= DAY / 1000):
+    is_number = isinstance(deadline, Real) and not isinstance(deadline, bool)
+    if not (is_number and 0 < deadline <= DAY / 1000):
         raise BadRequest(f"deadline needs seconds, at most a day of them; got {deadline!r}")
     try:
         count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
