@@ -9,7 +9,7 @@ from byzlib.metrics import t_interval
 WANTED = "return three things: the lower end, the upper end, and the verdict."
 
 
-def judge_experiment(found, one, other, words, where=""):
+def judge_experiment(found, one, other, words, where="", measured=()):
     """Nothing if `found` is (low, high, verdict) of one - other over common seeds.
 
     Parameters
@@ -21,6 +21,8 @@ def judge_experiment(found, one, other, words, where=""):
         The verdicts for an interval above and below zero; across it, it is "not shown".
     where : str
         The case, put before the hint.
+    measured : dict of hint -> (one, other)
+        What likely mistakes in the measurement give.
     """
     require(isinstance(found, tuple | list) and len(found) == 3, WANTED)
     ends, verdict = array(found[:2], (2,), WANTED), found[2]
@@ -47,6 +49,9 @@ def judge_experiment(found, one, other, words, where=""):
         "that is the standard error; the interval is t of them on both sides.":
             about(right.half_width / t),
     }  # fmt: skip
+    for hint, pair in dict(measured).items():
+        _, low, high = t_interval(np.subtract(*pair))
+        mistakes[hint] = [low, high]
     judge(ends, [right.low, right.high], mistakes, where=where, rtol=1e-4)
     allowed = words[0] if right.low > 0 else words[1] if right.high < 0 else "not shown"
     side = {words[0]: "lies above", words[1]: "lies below"}.get(allowed, "holds")

@@ -1,110 +1,55 @@
-"""Checkers of chapter 06: mixing, clipping with a radius of its own, Bulyan against a clique."""
+"""Checkers of chapter 06: the least diameter in one parameter, Bulyan against a clique."""
 
 import numpy as np
 
-from byzlib.aggregators import bulyan, centered_clipping, median, nearest_neighbor_mixing
+from byzlib.aggregators import bulyan, mean_around_median, median, trimmed_mean
 from byzlib.checks._experiment import judge_experiment
-from byzlib.checks._form import array, ask, exercise, judge, require, shape_of
+from byzlib.checks._form import ask, exercise, judge, require, steps_of
 
 
-@exercise("Exercise 6.3 a", "equation (6.4), and the example with 0, 1, 2, 9 above it.")
-def mix(answer):
-    """`answer(updates, f)` has in each row the mean of the n - f rows nearest to that row."""
-    rng = np.random.default_rng(6)
-    drawn = [(rng.normal(0, 5, (n, d)).round(2), f) for n, f, d in
-             [(6, 2, 3), (9, 3, 1), (5, 1, 4), (7, 0, 2)]]  # fmt: skip
-    twins = np.array([[4.0, 1], [0, 0], [4, 1], [9, 2], [0, 0]])
-    for x, f in [*drawn, (twins, 1), (drawn[0][0].round() + 1e10, 2)]:
-        n, d = x.shape
-        value = ask(answer, x, f, shape=None)
-        one = "your function returned one row; mixing gives a new row for each client."
-        require(shape_of(value) != (d,), one)
-        value = array(value, (n, d), f"{n} rows of {d} numbers are wanted.")
-        right = nearest_neighbor_mixing(x, f)
-        order = np.argsort(np.linalg.norm(x[:, None] - x, axis=-1), axis=1)
+@exercise("Exercise 6.3 a", "equation (6.3), and its example with 1, 2, 3, 4, 10.")
+def narrowest(answer):
+    """`answer(values, f)` is the mean of the n - f numbers with the least diameter."""
+    rng = np.random.default_rng(63)
+    for n, f in [(7, 2), (9, 4), (12, 5), (6, 0), (10, 3), (8, 1)]:
+        x = rng.standard_normal(n).round(3) * 10 ** rng.uniform(-1, 1)
+        value, line = ask(answer, x, f), np.sort(x)
 
-        def mean_of(first, last, x=x, order=order):
-            return x[order[:, first:last]].mean(axis=1)
+        def narrow(keep, x=line, size=np.ptp, of=np.mean):
+            windows = [x[i : i + keep] for i in range(len(x) - keep + 1)]
+            return of(min(windows, key=size))
 
+        right, windows = narrow(n - f), [line[i : i + n - f] for i in range(f + 1)]
         mistakes = {
-            "your rows are sums; divide by n - f.": right * (n - f),
-            "you divide by n; only n - f rows go into each mean.": right * (n - f) / n,
-            "you leave the row itself out; it is its own neighbour.":
-                mean_of(1, n - f + 1) if f else mean_of(1, n),
-            "you leave the row itself out; n - f rows are wanted, the row among them.":
-                mean_of(1, n - f),
-            "you take a neighbour too many: n - f, row included.": mean_of(0, n - f + 1),
-            "you average the f nearest; n - f are wanted.": mean_of(0, max(f, 1)),
-            "you average the farthest rows, not the nearest.": mean_of(f, n),
-            "your rows came back as they were.": x,
-        }  # fmt: skip
-        wrong = ~np.isclose(value, right, rtol=1e-12).all(axis=1)
-        i = wrong.argmax()
-        near = sorted(order[i, : n - f].tolist())
-        off = f"row {i} is the mean of rows {near}, {right[i].tolist()}; yours {value[i].tolist()}."
-        judge(value, right, mistakes, off, rtol=1e-12)
-
-
-@exercise("Exercise 6.3 b", "equation (6.3), and which n distances the radius is the median of.")
-def clip_by_median(answer):
-    """`answer(updates, center)` is one step of centered clipping; half of the rows are clipped."""
-    rng = np.random.default_rng(7)
-    drawn = []
-    for n, d, still in [(6, 3, 0), (5, 1, 0), (9, 4, 2), (7, 2, 1), (5, 2, 3)]:
-        x, center = rng.integers(-9, 10, (n, d)).astype(float), rng.integers(-3, 4, d) + 0.5
-        x[:still] = center  # their distance is 0, and they count
-        drawn.append((x, center))
-    small = drawn[0][0] / 16, drawn[0][1] / 16
-    for x, center in [*drawn, small, (np.full((4, 2), 3.0), np.full(2, 3.0))]:
-        d = len(center)
-        value = ask(answer, x, center, shape=(d,), wanted=f"a center has {d} numbers.")
-        pull = x - center
-        length = np.linalg.norm(pull, axis=1, keepdims=True)
-        divided = (
-            "rows on the center have length 0, and so may the radius: you divided by it; "
-            "their pull is 0."
-        )
-        require(np.isfinite(value).all() or length.all(), divided)
-        radius, safe = np.median(length), np.maximum(length, 1e-300)
-        factor = np.minimum(1, radius / safe)
-        right, step = center + (pull * factor).mean(axis=0), pull * factor
-        away = length[:, 0] > 0
-
-        def clipped_at(radius, pull=pull, safe=safe, center=center):
-            return center + (pull * np.minimum(1, radius / safe)).mean(axis=0)
-
-        mistakes = {
-            "if all rows stand on the center, it stays where it is.":
-                right if away.any() else (0 * right, 2 * right),
-            "that is the step alone; add the center to it.": right - center,
-            "you add up the pulls; their average is wanted, a sum divided by n.":
-                center + step.sum(axis=0),
-            "rows on the center are rows: their distance, 0, belongs to the median.":
-                clipped_at(np.median(length[away])) if away.any() else right,
-            "rows on the center are rows: their pull, 0, belongs to the average.":
-                center + step.sum(axis=0) / max(away.sum(), 1),
-            "you left out the rows on the center: they belong to the median and to the average.":
-                clipped_at(np.median(length[away]), pull[away], safe[away])
-                if away.any() else right,
-            "you stretch short pulls to the radius; rows nearer than it count as they are.":
-                center + (pull * radius / safe).mean(axis=0),
-            "the radius is the median of the distances to the center, not to the average.":
-                clipped_at(np.median(np.linalg.norm(x - x.mean(axis=0), axis=1))),
-            "the radius is the median of the distances, not their mean.": clipped_at(length.mean()),
-            "the radius is the median of the lengths of the pulls, not of the rows.":
-                clipped_at(np.median(np.linalg.norm(x, axis=1))),
-            "you clip around zero; clip what is left of a row after the center is subtracted.":
-                centered_clipping(x, max(radius, 1e-300)),
-            "you clip each number by itself; the length of the whole pull is what counts.":
-                center + np.clip(pull, -radius, radius).mean(axis=0),
-            "you drop the rows beyond the radius; they are shortened, not dropped.":
-                center + np.where(length > radius, 0, pull).mean(axis=0),
-            "that is the mean; nothing was clipped.": x.mean(axis=0),
+            "sort first: what lies close together need not stand side by side in the list.":
+                narrow(n - f, x),
+            "one number too few: n - f belong to the set.": narrow(max(n - f - 1, 1)),
+            "one number too many: n - f belong to the set.": narrow(min(n - f + 1, n)),
+            "you average the f closest; n - f are wanted.": narrow(max(f, 1)),
+            "you take the widest set, not the narrowest.": np.mean(max(windows, key=np.ptp)),
+            "you take the set of least variance; its largest minus its smallest counts.":
+                narrow(n - f, size=np.var),
+            "that is the middle between the ends of the set; its mean is wanted.":
+                narrow(n - f, of=lambda w: (w[0] + w[-1]) / 2),
+            "that is the median of the set; its mean is wanted.": narrow(n - f, of=np.median),
+            "that is the diameter; the mean of the set is wanted.": narrow(n - f, of=np.ptp),
+            "your sum is right; divide by n - f.":
+                (right * (n - f), right * (n - f) / n),
+            "that is the trimmed mean.": trimmed_mean(x[:, None], f)[0],
+            "that is the mean around the median.": mean_around_median(x[:, None], f)[0],
+            "you drop the largest only, or the smallest only; look at all f + 1 places.":
+                (windows[0].mean(), windows[-1].mean()),
+            "that is the mean of all.": x.mean(),
         }  # fmt: skip
         judge(value, right, mistakes)
+    steps = steps_of(answer, rng.standard_normal(14), 7)
+    require(
+        steps < 3000,
+        "no search: of the 3432 sets of 7 among 14 numbers only 8 stand side by side on the line.",
+    )
 
 
-@exercise("Exercise 6.3 c", "the clique under Bulyan, and chapter 00 for intervals of pairs.")
+@exercise("Exercise 6.3 b", "the last of the four bills, and chapter 00 for intervals of pairs.")
 def clique_trial(answer):
     """`answer(honest, z, f)` is (low, high, who): Bulyan's distance minus the median's."""
     rng = np.random.default_rng(63)

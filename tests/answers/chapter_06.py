@@ -1,55 +1,37 @@
 """Answers to the exercises of chapter 06: right ones, and wrong ones with their hint."""
 
+from itertools import combinations
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from byzlib import checks
-from byzlib.aggregators import bulyan, median
+from byzlib.aggregators import bulyan, mean_around_median, median, trimmed_mean
 from tests.answers.experiment import answers
 
 
-def gaps(x):
-    return np.linalg.norm(x[:, None] - x, axis=-1)
+def narrowest_by_difference(x, f):
+    line, keep = np.sort(x), len(x) - f
+    first = (line[keep - 1 :] - line[: f + 1]).argmin()
+    return line[first : first + keep].mean()
 
 
-def mix_by_sorting(x, f):
-    return x[np.argsort(gaps(x), axis=1)[:, : len(x) - f]].mean(axis=1)
+def narrowest_by_loop(x, f):
+    line, keep, best = sorted(x.tolist()), len(x) - f, None
+    for i in range(f + 1):
+        ends = line[i + keep - 1] - line[i]
+        if best is None or ends < best[0]:
+            best = ends, sum(line[i : i + keep]) / keep
+    return best[1]
 
 
-def mix_by_loop(x, f):
-    rows = []
-    for row in x:
-        near = sorted(x.tolist(), key=lambda other: sum((row - np.array(other)) ** 2))
-        rows.append(
-            [sum(column) / (len(x) - f) for column in zip(*near[: len(x) - f], strict=True)]
-        )
-    return rows
+def windows_of(x, keep):
+    return sliding_window_view(np.sort(x), keep)
 
 
-def mix_by_matrix(x, f):
-    kept = gaps(x) <= np.sort(gaps(x), axis=1)[:, [len(x) - f - 1]]
-    return kept @ x / (len(x) - f)
-
-
-def clip_by_maximum(x, center):
-    pull = x - center
-    length = np.linalg.norm(pull, axis=1, keepdims=True)
-    radius = np.median(length)
-    if radius == 0:
-        factor = np.where(length > 0, 0.0, 1.0)
-    else:
-        factor = radius / np.maximum(length, radius)
-    return center + (pull * factor).mean(axis=0)
-
-
-def clip_by_loop(x, center):
-    pulls = [[a - b for a, b in zip(row, center, strict=True)] for row in x]
-    lengths = [sum(p * p for p in pull) ** 0.5 for pull in pulls]
-    low, high = sorted(lengths)[(len(x) - 1) // 2], sorted(lengths)[len(x) // 2]
-    radius, total = (low + high) / 2, [0.0] * len(center)
-    for pull, length in zip(pulls, lengths, strict=True):
-        factor = radius / length if length > radius else 1.0
-        total = [t + factor * p for t, p in zip(total, pull, strict=True)]
-    return [c + t / len(x) for c, t in zip(center, total, strict=True)]
+def narrowest_by_windows(x, f):
+    windows = windows_of(x, len(x) - f)
+    return windows[np.ptp(windows, axis=1).argmin()].mean()
 
 
 def moved(honest, z, f, standing=np.mean):
@@ -78,97 +60,48 @@ CLIQUE = answers(moved, ("Bulyan", "median"))
 
 
 RIGHT = [
-    (checks.mix, mix_by_sorting),
-    (checks.mix, mix_by_loop),
-    (checks.mix, mix_by_matrix),
-    (checks.clip_by_median, clip_by_maximum),
-    (checks.clip_by_median, clip_by_loop),
+    (checks.narrowest, narrowest_by_difference),
+    (checks.narrowest, narrowest_by_loop),
+    (checks.narrowest, narrowest_by_windows),
     *[(checks.clique_trial, answer) for answer in CLIQUE[0]],
     (checks.clique_trial, answers(moved_one_by_one, ("Bulyan", "median"))[0][0]),
 ]
 
 
-def nearest(x, start, stop):
-    return x[np.argsort(gaps(x), axis=1)[:, start:stop]].mean(axis=1)
+def by_all_sets(x, f):
+    return np.mean(min(combinations(x, len(x) - f), key=lambda kept: max(kept) - min(kept)))
 
 
-def spoiled(x, f):
-    value = mix_by_sorting(x, f)
-    x += 1
-    return value
+def in_the_order_of_the_list(x, f):
+    windows = sliding_window_view(x, len(x) - f)
+    return windows[np.ptp(windows, axis=1).argmin()].mean()
 
 
-def wrong_at_the_end(x, f):
-    value = mix_by_sorting(x, f)
-    value[0] += 1e-12
-    value[-1] += 1
-    return value
+def with_keep(count):
+    """As many numbers as count(n, f) says."""
 
-
-def mix_by_products(x, f):
-    gram = x @ x.T
-    apart = np.diagonal(gram)[:, None] + np.diagonal(gram) - 2 * gram
-    return x[np.argsort(apart, axis=1)[:, : len(x) - f]].mean(axis=1)
-
-
-def pulled(x, center):
-    pull = x - center
-    length = np.linalg.norm(pull, axis=1, keepdims=True)
-    return pull, length, np.median(length)
-
-
-def short_pulls_whole(x, center):
-    pull, length, radius = pulled(x, center)
-    return center + (pull * np.where(length > 1, radius / np.maximum(length, radius), 1)).mean(0)
-
-
-def stretched(x, center):
-    pull, length, radius = pulled(x, center)
-    return center + (pull * radius / np.maximum(length, 1e-300)).mean(axis=0)
-
-
-def careless_on_the_center(x, center):
-    pull, length, radius = pulled(x, center)
-    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
-
-
-def dropped(x, center):
-    pull, length, radius = pulled(x, center)
-    return center + (pull * (length <= radius)).mean(axis=0)
-
-
-def without_the_still(x, center):
-    return clip_by_maximum(x[(x != center).any(axis=1)], center)
-
-
-def careless_average(x, center):
-    away = max((x != center).any(axis=1).sum(), 1)
-    return center + (clip_by_maximum(x, center) - center) * len(x) / away
-
-
-def radius_of_the_moving(x, center):
-    pull, length, _ = pulled(x, center)
-    radius = np.median(length[length > 0])
-    return center + (pull * radius / np.maximum(length, radius)).mean(axis=0)
-
-
-def own_radius(find):
-    def wrong(x, center):
-        pull, length, _ = pulled(x, center)
-        return center + (pull * find(x) / np.maximum(length, find(x))).mean(axis=0)
+    def wrong(x, f):
+        windows = windows_of(x, count(len(x), f))
+        return windows[np.ptp(windows, axis=1).argmin()].mean()
 
     return wrong
 
 
-def by_number(x, center):
-    pull, _, radius = pulled(x, center)
-    return center + np.clip(pull, -radius, radius).mean(axis=0)
+def chosen_by(choose, of=np.mean):
+    def wrong(x, f):
+        windows = windows_of(x, len(x) - f)
+        return of(windows[choose(windows)])
+
+    return wrong
 
 
-def moved_center(x, center):
-    value = clip_by_maximum(x, center)
-    center += value
-    return value
+def narrow(windows):
+    return np.ptp(windows, axis=1).argmin()
+
+
+def sorts_in_place(x, f):
+    x.sort()
+    return narrowest_by_difference(x, f)
 
 
 def only_above_one(honest, z, f):
@@ -177,62 +110,27 @@ def only_above_one(honest, z, f):
 
 
 WRONG = [
-    (checks.clip_by_median, short_pulls_whole, "is wanted at place"),
+    (checks.narrowest, by_all_sets, "no search: of the 3432 sets"),
+    (checks.narrowest, in_the_order_of_the_list, "sort first"),
+    (checks.narrowest, with_keep(lambda n, f: n - f - 1), "one number too few"),
+    (checks.narrowest, with_keep(lambda n, f: min(n - f + 1, n)), "one number too many"),
+    (checks.narrowest, with_keep(lambda n, f: max(f, 1)), "the f closest"),
+    (checks.narrowest, chosen_by(lambda w: np.ptp(w, axis=1).argmax()), "the widest"),
+    (checks.narrowest, chosen_by(lambda w: w.var(axis=1).argmin()), "least variance"),
+    (checks.narrowest, chosen_by(lambda w: 0), "all f . 1 places"),
+    (checks.narrowest, chosen_by(lambda w: -1), "all f . 1 places"),
+    (checks.narrowest, chosen_by(narrow, lambda w: (w[0] + w[-1]) / 2), "between the ends"),
+    (checks.narrowest, chosen_by(narrow, np.median), "the median of the set"),
+    (checks.narrowest, chosen_by(narrow, np.ptp), "that is the diameter"),
+    (checks.narrowest, chosen_by(narrow, np.sum), "divide by n - f"),
+    (checks.narrowest, lambda x, f: chosen_by(narrow, np.sum)(x, f) / len(x), "divide by n - f"),
+    (checks.narrowest, lambda x, f: trimmed_mean(x[:, None], f)[0], "the trimmed mean"),
+    (checks.narrowest, lambda x, f: mean_around_median(x[:, None], f)[0], "around the median"),
+    (checks.narrowest, lambda x, f: x.mean(), "the mean of all"),
+    (checks.narrowest, lambda x, f: x, "One number, please"),
+    (checks.narrowest, lambda x, f: narrowest_by_loop(x, f) + 0.01, "is wanted; yours is"),
+    (checks.narrowest, sorts_in_place, "changed what it was given"),
     (checks.clique_trial, only_above_one, "the interval lies above zero"),
-    (checks.mix, lambda x, f: "rows", "6 rows of 3 numbers are wanted"),
-    (checks.mix, lambda x, f: x[: len(x) - f], r"shape \(4, 3\), not \(6, 3\)"),
-    (checks.mix, lambda x, f: np.full(x.shape, np.nan), "finite number is wanted"),
-    (checks.mix, lambda x, f: x.mean(axis=0), "a new row for each client"),
-    (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f), "sums; divide by n - f"),
-    (checks.mix, lambda x, f: mix_by_sorting(x, f) * (len(x) - f) / len(x), "you divide by n;"),
-    (checks.mix, lambda x, f: nearest(x, 1, len(x) - f + 1), "its own neighbour"),
-    (checks.mix, lambda x, f: nearest(x, 1, len(x) - f), "the row among them"),
-    (checks.mix, lambda x, f: nearest(x, 0, len(x) - f + 1), "a neighbour too many"),
-    (checks.mix, lambda x, f: nearest(x, 0, max(f, 1)), "the f nearest"),
-    (checks.mix, lambda x, f: nearest(x, f, len(x)), "the farthest rows"),
-    (checks.mix, lambda x, f: x.copy(), "as they were"),
-    (
-        checks.mix,
-        lambda x, f: mix_by_sorting(x, f) + 0.1,
-        r"row 0 is the mean of rows \[0, 2, 3, 4\], \[1.7.*; yours \[1.8",
-    ),
-    (checks.mix, wrong_at_the_end, r"row 5 is the mean of rows"),
-    (checks.mix, mix_by_products, r"row . is the mean of rows .*10000000"),
-    (checks.mix, spoiled, "changed what it was given"),
-    (checks.clip_by_median, lambda x, v: [][0], "stopped with IndexError"),
-    (checks.clip_by_median, lambda x, v: x, r"a center has 3 numbers"),
-    (checks.clip_by_median, lambda x, v: clip_by_maximum(x, v) - v, "add the center"),
-    (
-        checks.clip_by_median,
-        lambda x, v: v + len(x) * (clip_by_maximum(x, v) - v),
-        "their average is wanted",
-    ),
-    (checks.clip_by_median, stretched, "stretch short pulls"),
-    (checks.clip_by_median, lambda x, v: clip_by_maximum(x - v, 0 * v), "add the center"),
-    (checks.clip_by_median, careless_average, "belongs to the average"),
-    (checks.clip_by_median, by_number, "each number by itself"),
-    (checks.clip_by_median, dropped, "shortened, not dropped"),
-    (checks.clip_by_median, radius_of_the_moving, "their distance, 0, belongs"),
-    (checks.clip_by_median, without_the_still, "you left out the rows on the center"),
-    (checks.clip_by_median, lambda x, v: x.mean(axis=0), "nothing was clipped"),
-    (
-        checks.clip_by_median,
-        own_radius(lambda x: np.median(np.linalg.norm(x, axis=1))),
-        "not of the rows",
-    ),
-    (
-        checks.clip_by_median,
-        own_radius(lambda x: np.median(np.linalg.norm(x - x.mean(axis=0), axis=1))),
-        "not to the average",
-    ),
-    (checks.clip_by_median, careless_on_the_center, "you divided by it"),
-    (checks.clip_by_median, moved_center, "changed what it was given"),
-    (checks.clip_by_median, lambda x, v: clip_by_maximum(x, v) + 1, "is wanted at place 0"),
-    (
-        checks.clip_by_median,
-        lambda x, v: clip_by_maximum(x, v) if (x != v).any() else v * 0,
-        "it stays where it is",
-    ),
     *[(checks.clique_trial, answer, hint) for answer, hint in CLIQUE[1]],
     (checks.clique_trial, answers(against_the_median, ("Bulyan", "median"))[0][0], "is wanted at"),
 ]
