@@ -26,6 +26,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 LOWEST = Path(f"{sys.prefix}-lowest")  # beside the environment that runs this
 DRAWN = "one-draw"
@@ -41,7 +43,7 @@ class Variant(NamedTuple):
 
     name: str
     environment: dict = {}
-    perturbed: dict = {}  # arguments of tests.perturbed.install
+    perturbed: dict = {}  # arguments of `install`
     compare: bool = True
     python: str = sys.executable
 
@@ -136,10 +138,8 @@ def play_all(variant, paths):
 
 def play_one(path, variant):
     """(cells, tagged cells, failures) of one notebook under a variant."""
-    from tests import perturbed
-
     if variant.perturbed:
-        perturbed.install(**variant.perturbed)
+        install(**variant.perturbed)
 
     import nbformat
 
@@ -181,6 +181,73 @@ def run(variant, paths):
     if done.returncode:
         return 0, 0, [f"{variant.name} could not be run: {done.stderr.strip()[-600:]}"]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+# --- random numbers that are moved a little, or drawn from other seeds ------------------------
+# Moving every float by a rounding error shows numbers that hang on rounding, shifting every seed
+# shows claims that hang on luck.
+
+SEEDED = np.random.default_rng
+FLOATS = [
+    "random", "standard_normal", "normal", "uniform", "standard_t", "exponential",
+    "standard_exponential", "gamma", "standard_gamma", "beta", "chisquare", "dirichlet", "laplace",
+    "logistic", "lognormal", "multivariate_normal", "pareto", "rayleigh", "standard_cauchy",
+    "triangular", "vonmises", "weibull", "f", "gumbel", "power", "wald", "noncentral_chisquare",
+    "noncentral_f",
+]  # fmt: skip
+
+
+class Jittered(np.random.Generator):
+    """A generator whose floats are moved by at most `relative`, each by a function of itself."""
+
+    relative = 0.0
+
+    def __reduce__(self):
+        return type(self), (self.bit_generator,)
+
+
+def moved(x, relative):
+    """x (1 + relative u), with u in [-1, 1] a function of x that no neighbour shares."""
+    if isinstance(x, np.ndarray):
+        return x * (1 + relative * np.sin(1e9 * x.astype(float))).astype(x.dtype)
+    return float(x * (1 + relative * np.sin(1e9 * x)))
+
+
+def _jittered(name):
+    draw = getattr(np.random.Generator, name)
+
+    def method(self, *args, out=None, **kwargs):
+        found = moved(draw(self, *args, **kwargs), self.relative)
+        if out is None:
+            return found
+        out[...] = found
+        return out
+
+    return method
+
+
+for _name in FLOATS:
+    setattr(Jittered, _name, _jittered(_name))
+
+
+def shifted(seed, shift):
+    """Every whole number of a seed, moved."""
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        return int(seed) + shift
+    if isinstance(seed, (list, tuple, np.ndarray)):
+        return [shifted(one, shift) for one in seed]
+    return seed
+
+
+def install(jitter=0.0, shift=0):
+    """From now on generators have their floats moved, or their seeds shifted, in this process."""
+    Jittered.relative = jitter
+
+    def default_rng(seed=None):
+        rng = SEEDED(shifted(seed, shift))
+        return Jittered(rng.bit_generator) if jitter and not isinstance(rng, Jittered) else rng
+
+    np.random.default_rng = default_rng
 
 
 # --- the table -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from notebooks.execute import canonical, chapters, exercises, number
-from tests import perturbed, portable
+from tests import portable
 from tests.player import play
 from tests.portable import DRAWN, ROOT, Variant, play_all
 
@@ -119,7 +119,7 @@ def test_variants_are_run_in_processes_of_their_own(planted):
 @pytest.fixture
 def hooked(monkeypatch):
     monkeypatch.setattr(np.random, "default_rng", np.random.default_rng)
-    return perturbed.install
+    return portable.install
 
 
 def test_jitter_moves_floats_a_little_and_always_alike(hooked):
@@ -147,7 +147,7 @@ def test_shift_moves_every_whole_number_of_a_seed(hooked):
 def test_every_way_to_draw_a_float_is_moved(hooked):
     """A method of NumPy's generator that hands out floats, and is not known here, would hide."""
     rng = np.random.default_rng(0)
-    known = {*perturbed.FLOATS, "spawn", "bytes", "shuffle", "permutation", "permuted", "choice"}
+    known = {*portable.FLOATS, "spawn", "bytes", "shuffle", "permutation", "permuted", "choice"}
     whole = {"integers", "poisson", "binomial", "geometric", "hypergeometric", "multinomial"}
     whole |= {"negative_binomial", "logseries", "zipf", "multivariate_hypergeometric"}
     public = {name for name in dir(rng) if not name.startswith("_")} - {"bit_generator"}
