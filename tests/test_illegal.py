@@ -68,14 +68,9 @@ def test_updates(name, updates, error, sentence):
     ("f", "error", "sentence"),
     [
         (-1, ValueError, "f >= 0; got f = -1"),
-        (np.int64(-3), ValueError, "f >= 0; got f = -3"),
         (1.0, TypeError, "integer f; got 1.0"),
-        (np.float64(1), TypeError, r"integer f; got (np\.float64\()?1.0"),
         (True, TypeError, "integer f; got True"),
-        (np.True_, TypeError, "integer f; got True"),
-        ("1", TypeError, "integer f; got '1'"),
         (None, TypeError, "integer f; got None"),
-        ([1], TypeError, r"integer f; got \[1\]"),
         (np.uint8(255), ValueError, "got n = 11, f = 255"),  # 2f + 3 must not wrap around
     ],
 )
@@ -95,12 +90,6 @@ def test_every_n_and_f(name):
             else:
                 sentence = f"^{name} needs {condition}; got n = {n}, f = {f}$"
                 illegal(lambda x=x, f=f: NAMED[name](x, f), ValueError, sentence)
-
-
-@pytest.mark.parametrize("name", NEEDS)
-def test_f_of_any_integral_type(name):
-    for f in (np.int64(2), np.uint8(2), np.array(2)):
-        np.testing.assert_array_equal(NAMED[name](CROWD, f), NAMED[name](CROWD, 2))
 
 
 COUNTS = {
@@ -134,12 +123,6 @@ def test_counts_and_lengths(sentence, value):
             illegal(lambda: call(value), ValueError, f"^{sentence.split()[0]} needs {needs}")
     else:
         illegal(lambda: call(value), TypeError, f"^{sentence}; got ")
-
-
-@pytest.mark.parametrize("call", LENGTHS.values(), ids=LENGTHS)
-def test_lengths_of_any_numeric_type(call):
-    for value in (2, np.float32(2), np.int64(2), np.array(2.0)):
-        np.testing.assert_array_equal(call(value), call(2.0))
 
 
 CENTER = r"^centered_clipping needs a finite center of shape \(4,\)"
