@@ -1,6 +1,6 @@
 """The claims of the book can fail: errors planted in the library turn chapters and tests red.
 
-A sample; `python -m tests.planted_errors` plants them all.
+`python -m tests.planted_errors`, the last part of `make test-all`, plants them all.
 """
 
 import re
@@ -9,14 +9,6 @@ import pytest
 
 from tests import planted_errors as machine
 from tests.planted_list import ERRORS, wronged
-
-SAMPLE = {
-    "Krum counts a neighbour too many": "test_aggregators.py::test_krum_by_hand",
-    "mixing leaves the row itself out": "test_aggregators.py::test_slow_definitions",
-    "the median of an even crowd is the lower of two": "00",
-    "clients poison nothing": "test_federated.py::test_poison_acts_on_training_only",
-}
-each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +21,7 @@ def test_there_are_enough_errors_of_many_kinds():
     assert len({error.name for error in ERRORS}) >= 35
 
 
-@each_error
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.what)
 def test_what_an_error_names_exists(error):
     file, name = machine.home(error.name)
     text = machine.planted_text(error.what, name, (machine.ROOT / file).read_text("utf-8"))
@@ -43,19 +35,6 @@ def test_what_an_error_names_exists(error):
     for number in error.chapters.split():
         assert len(list(machine.chapter(machine.ROOT, number))) == 1, number
     assert error.tests
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", SAMPLE)
-def test_a_planted_error_is_noticed(what, tree):
-    (error,) = [error for error in ERRORS if error.what == what]
-    with machine.Plant(error, tree):
-        assert machine.fails(tree, SAMPLE[what])
-
-
-@pytest.mark.slow
-def test_without_an_error_nobody_complains(tree):
-    assert not machine.fails(tree, *SAMPLE.values())
 
 
 def test_the_copy_is_whole_again_after_an_error(tree):
@@ -74,12 +53,6 @@ def test_a_wrong_version_looks_like_the_right_one():
     lying = wronged("Krum counts a neighbour too many", krum)
     assert lying.__doc__ == "Right." and lying.__wrapped__ is krum
     assert lying("abc", 2) == "b" and lying("abc", f=2, return_weights=True) == ("b", [1])
-
-
-@pytest.mark.parametrize("name", ["aggregators.nothing", "federated.Client.nothing"])
-def test_an_error_in_nothing_is_refused(name):
-    with pytest.raises(AttributeError, match="nothing"):
-        machine.home(name)
 
 
 def test_another_byzlib_is_no_answer(tmp_path):
