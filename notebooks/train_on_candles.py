@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from byzlib import attacks
+from byzlib import attacks, market
 from byzlib.experiments import rule_named
 from byzlib.federated import ByzantineFL, Client, SimpleModel
 from byzlib.market import dataset, features, standardize, walk_forward
@@ -290,11 +290,5 @@ def alike(path, other):
 
 
 def read_candles(path):
-    """A file of candles in the form of `byzlib.market.fetch_klines`."""
-    candles = pd.read_csv(path)
-    opened = pd.to_datetime(candles.pop("ts_ms"), unit="ms", utc=True)
-    candles.index = pd.DatetimeIndex(opened, name="open_time")
-    candles = candles.astype(float)
-    candles["turnover"] = candles["volume"] * candles["close"]
-    candles.attrs["interval"] = "5"
-    return candles.iloc[:-1]  # the last one may have been unfinished
+    """A file of candles without the last, which may have been unfinished."""
+    return market.read_candles(path).iloc[:-1]

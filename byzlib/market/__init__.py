@@ -2,6 +2,7 @@
 
 bybit, cache     candles of Bybit's public market data, straight or through one file
 __main__         the same from the command line: python -m byzlib.market BTCUSDT
+read_candles     a CSV of candles, the command's or the exchange's
 features         features, labels, splits that respect time
 simulation       a simulated market: symbols, venues, regimes, a crash
 sample           ninety days of it, with a card: CARD.md
