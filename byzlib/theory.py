@@ -20,6 +20,7 @@ _OTHERS = ("geometric median", "mean around median", "minimum diameter average")
 # A rule accepts f if n >= slope * f + start.
 LEGAL = dict.fromkeys((*EXACT, *_OTHERS, "nearest neighbor mixing"), (2, 1))
 LEGAL |= {"Krum": (2, 3), "multi-Krum": (2, 3), "Bulyan": (4, 3)}
+PRE = ("none", "mixing", "bucketing")  # what may stand before a rule; buckets hold two
 
 
 # --- What arguments may be: one validator for all rooms ---
@@ -243,7 +244,7 @@ def kappa_published(rule, n, f):
     return {"trimmed mean": 6 * r * (1 + r), "Krum": 6 * (1 + r)}.get(rule, 4 * (1 + r) ** 2)
 
 
-def kappa_bound(rule, n, f):
+def kappa_bound(rule, n, f, pre="none"):
     """An upper bound on kappa for the rules as byzlib defines them, told the true f (*proved*).
 
     In honest standard deviations: q honest rows average to within sqrt((h - q) / q) of the honest
@@ -257,7 +258,19 @@ def kappa_bound(rule, n, f):
     Geometric median: (h - f) |F - m| <= 2 sum |x_i - m|, so kappa <= 4 (h / (n - 2f))^2.
     Bulyan: the median of the n - 2f selected rows is within sqrt(k) of m, k = (h - q) / q,
     q = ceil(n/2) - 2f, and the answer within sqrt(h / (n - 3f) (1 + k)) of it; 0 for f = 0.
+
+    pre : what stands before the rule, one of `PRE`; the bound holds for both together. Behind
+    nearest neighbor mixing 8 f / h (1 + kappa), for mixing leaves a variance and a squared shift
+    that add up to at most 8 f / h (*published*: Allouah et al., AISTATS 2023). Behind
+    buckets of two, N = ceil(n/2) of which N - f are clean, (1 + kappa') h / (N - f), kappa' that of
+    N and f: clean means have variance and squared shift of at most h / (N - f) in sum.
     """
+    _known(pre, PRE, "kappa_bound")
+    if pre != "none":
+        n, f = _crowd("kappa_bound", n, f)
+        rows = n if pre == "mixing" else -(-n // 2)
+        left = 8 * f / (n - f) if pre == "mixing" else (n - f) / (rows - f)
+        return (1 + kappa_bound(rule, rows, f)) * left
     _known(rule, [name for name in LEGAL if name != "nearest neighbor mixing"], "kappa_bound")
     if rule in EXACT:
         return kappa(rule, n, f)
@@ -295,16 +308,20 @@ def worst_case_instance(rule, n, f, declared=None):
 # --- How many liars ---
 
 
-def breakdown(rule, n, declared=None):
+def breakdown(rule, n, declared=None, pre="none"):
     """How many liars out of n a rule survives with a bounded error, by its own theorem.
 
     Mean 0, Krum and multi-Krum (n - 3) // 2 (where one more moves them little), Bulyan
     (n - 3) // 4, the others (n - 1) // 2, no more than they were told to expect. No rule that moves
     with its input survives more than that (*published*: Lopuhaa and Rousseeuw, Ann. Stat. 1991).
     rule : a key of `LEGAL`; declared : int, optional, what it is told; the mean and the medians are
-    told nothing.
+    told nothing; pre : one of `PRE`: buckets of two leave ceil(n/2) rows, and mixing as many as
+    there were.
     """
     _known(rule, LEGAL, "breakdown")
+    _known(pre, PRE, "breakdown")
+    if pre == "bucketing":
+        return breakdown(rule, (_counts("breakdown", "n", n, 1) + 1) // 2, declared)
     told = declared is not None and rule not in ("mean", "median", "geometric median")
     n, declared = _crowd("breakdown", n, declared if told else 0, rule)
     slope, start = LEGAL[rule]

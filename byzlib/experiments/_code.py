@@ -59,8 +59,11 @@ def _follow(thing, name, found, own):
     parts = _parts(thing, own)
     if parts is None:
         found[name] = thing, f"{name} = {_hash(thing, name)}"
-    elif id(thing) not in found and not _is_installed(thing, own):
-        found[id(thing)] = thing, f"{name}: {_text(thing)}"  # a thing that is held keeps its id
+    elif id(thing) not in found:
+        if _is_installed(thing, own):
+            parts = _given(thing)
+        else:
+            found[id(thing)] = thing, f"{name}: {_text(thing)}"  # a thing that is held keeps its id
         for inner, value in parts.items():
             _follow(value, f"{name}.{inner}", found, own)
 
@@ -92,6 +95,15 @@ def _parts(thing, own):
     if hasattr(thing, "__dict__") and _is_ours(type(thing), own):
         return {"class": type(thing), "state": vars(thing)}
     return None
+
+
+def _given(thing):
+    """{name: value} that a function made inside byzlib was given, such as a reader's clients."""
+    _, file = _module(thing)
+    if not inspect.isfunction(thing) or file is None or not file.is_relative_to(LIBRARY):
+        return {}
+    cells = zip(thing.__code__.co_freevars, thing.__closure__ or ())
+    return {name: cell.cell_contents for name, cell in cells}
 
 
 def _looked_up(names, known, own, seen):

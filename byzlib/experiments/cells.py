@@ -20,6 +20,7 @@ from byzlib.aggregators import (
 from byzlib.experiments.grid import Refused
 from byzlib.federated import ByzantineFL, Client, SimpleModel, one_by_one
 from byzlib.market import planted_signal
+from byzlib.theory import PRE
 
 ROUNDS = 300
 METRICS = ("accuracy", "balanced accuracy", "majority share", "attack success", "loss")
@@ -38,7 +39,6 @@ STRENGTHS = {
     "a little is enough": (attacks.a_little_is_enough, "z"),
     "targeted": (attacks.model_replacement, "boost"),
 }
-PRE = ("none", "mixing", "bucketing")
 
 
 def planted(
@@ -89,7 +89,7 @@ def planted(
     """
     lie, poison = attack_named(attack, strength)
     served = rule_named(rule, pre)
-    _refuse_illegal(served, n, f)
+    refuse_illegal(served, n, f)
     draws = [_market(seed, n, samples, r2, p_flat, alpha, test) for seed in seeds]
     clients = [
         [
@@ -108,9 +108,9 @@ def planted(
     return {name: history.final(name) for name in METRICS} | {"diverged_at": ends}
 
 
-def rule_named(rule, pre="none"):
+def rule_named(rule, pre="none", radius=1.0):
     """The server's rule, a function of (updates, f) or (updates, f, rng): see `planted`."""
-    rules = RULES | {"centered clipping": partial(centered_clipping, radius=1.0)}
+    rules = RULES | {"centered clipping": partial(centered_clipping, radius=radius)}
     if rule not in rules:
         raise ValueError(f"no rule {rule!r}; there are {', '.join(rules)}")
     if pre not in PRE:
@@ -146,7 +146,7 @@ def attack_named(attack, strength=None):
     return lie, POISONS.get(attack)
 
 
-def _refuse_illegal(rule, n, f):
+def refuse_illegal(rule, n, f):
     """Raise Refused, with the rule's own sentence, where it does not allow n and f."""
     more = {"rng": 0} if "rng" in inspect.signature(rule).parameters else {}
     try:

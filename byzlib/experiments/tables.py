@@ -123,6 +123,18 @@ def wide(results, metric, rows, columns, *, scale=100, digits=1, level=0.95):
     return table
 
 
+def worst_regret(table):
+    """How far each defence lags behind the best one of a case, in its worst case.
+
+    max over cases c of (max over D' of A(D', c) - A(D, c)), for scores A with larger ones better.
+    table : DataFrame, defences in rows and cases in columns. Returns a Series by defence, >= 0; NaN
+    for one that has no score in some case.
+
+    Source: Savage, Journal of the American Statistical Association 1951.
+    """
+    return (table.max(axis=0) - table).max(axis=1, skipna=False)
+
+
 def markdown(table, caption=None):
     """A DataFrame as a Markdown table, index first; a caption stands above it."""
     flat = table.reset_index()
