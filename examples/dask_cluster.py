@@ -1,4 +1,4 @@
-"""The same grid on a Dask cluster: one line sends the cells there.
+"""A grid and a report on a Dask cluster: one line sends the cells there.
 
     python examples/dask_cluster.py [FOLDER]
 
@@ -15,7 +15,9 @@ from distributed import Client, LocalCluster
 
 from byzlib.aggregators import RULES
 from byzlib.attacks import sign_flip
-from byzlib.experiments import markdown, run_grid, wide
+from byzlib.experiments import markdown, robustness_report, run_grid, wide
+from byzlib.federated import SimpleModel, split_dirichlet
+from byzlib.market import planted_signal
 
 
 def cell(seeds, rule, scale, n=10, f=3, d=50):
@@ -30,14 +32,27 @@ def cell(seeds, rule, scale, n=10, f=3, d=50):
 GRID = {"rule": ["mean", "Krum", "trimmed mean", "median"], "scale": [1, 10]}
 
 
+def report(**options):
+    """Who breaks whom among seven simulated clients with label skew; a quick look."""
+    X, y = planted_signal(2100, 0.955, 1 / 3, np.random.default_rng(0))
+    clients = split_dirichlet(X, y, 7, 1.0, np.random.default_rng(1))
+    model = SimpleModel(8, n_hidden=0)
+    attacks = ["none", "loud sign flip"]
+    return robustness_report(clients, model, 1, attacks=attacks, seeds=4, rounds=40, **options)
+
+
 def main(cache=None):
-    """The table of a cluster, beside that of this process."""
+    """The table and the report of a cluster, beside those of this process."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         with Client(cluster), joblib.parallel_config(backend="dask"):
             there = run_grid(cell, GRID, cache=cache)
+            reported = report(cache=cache)
     here = run_grid(cell, GRID, n_jobs=1)
     print(markdown(wide(there, "distance", "rule", "scale", scale=1, digits=2)))
-    print(f"\nthe cluster's table is the same: {there.equals(here)}")
+    print(f"\nthe cluster's table is the same: {there.equals(here)}\n")
+    print(reported.markdown())
+    same = np.allclose(reported.regrets, report(n_jobs=1).regrets)
+    print(f"the cluster's report is the same: {same}")
 
 
 if __name__ == "__main__":

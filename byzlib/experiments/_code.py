@@ -63,7 +63,9 @@ def _follow(thing, name, found, own):
         if _is_installed(thing, own):
             parts = _given(thing)
         else:
-            found[id(thing)] = thing, f"{name}: {_text(thing)}"  # a thing that is held keeps its id
+            which = getattr(thing, "__qualname__", "")  # a file may hold several
+            # A thing that is held keeps its id.
+            found[id(thing)] = thing, f"{name}: {which} {_text(thing)}"
         for inner, value in parts.items():
             _follow(value, f"{name}.{inner}", found, own)
 

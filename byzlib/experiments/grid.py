@@ -76,7 +76,7 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
     """
     configurations = configurations_of(grid)
     stacked = _is_stacked(cell, configurations[0])
-    seeds = _as_seeds(seeds)
+    seeds = as_seeds(seeds)
     width = as_count(stack, "stack", "run_grid", least=1) if stacked else 1
     blocks = [seeds[i : i + width] for i in range(0, len(seeds), width)]
     tasks = list(itertools.product(configurations, blocks))
@@ -143,7 +143,7 @@ def _choices(name, values):
     return values
 
 
-def _as_seeds(seeds):
+def as_seeds(seeds):
     """The seeds as a tuple of distinct ints >= 0."""
     if isinstance(seeds, Iterable):
         seeds = tuple(as_count(seed, "seed", "run_grid") for seed in seeds)

@@ -49,6 +49,8 @@ def read_folder(
         In one sentence that names the file and what is missing: a column, a number, a second class,
         rows, one clock; also without pyarrow.
     """
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder} is no folder")
     paths = sorted(p for p in Path(folder).glob("*") if p.suffix in READERS and p.is_file())
     if len(paths) < 3:
         raise ValueError(

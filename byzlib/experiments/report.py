@@ -17,7 +17,7 @@ from byzlib.attacks import ATTACKS, label_flip
 from byzlib.experiments import results as kept
 from byzlib.experiments.cells import refuse_illegal, rule_named
 from byzlib.experiments.defences import CLIPPING, Defence, bears, defence_named, guide, promise
-from byzlib.experiments.grid import Refused, run_grid
+from byzlib.experiments.grid import Refused, as_seeds, run_grid
 from byzlib.experiments.tables import markdown, summarize, wide, worst_regret
 from byzlib.federated import ByzantineFL, Client
 from byzlib.federated.clients import is_nested
@@ -100,6 +100,9 @@ def robustness_report(
     rules, attacks = _rules(rules, momentum), _attacks(attacks, classes)
     if metric not in ("accuracy", "balanced accuracy"):
         raise ValueError(f"metric is 'accuracy' or 'balanced accuracy'; got {metric!r}")
+    seeds = as_seeds(seeds)
+    if len(seeds) < 2:
+        raise ValueError(f"robustness_report needs at least 2 seeds for an interval; got {seeds}")
     shared = {
         "n": n, "f": f, "rounds": as_count(rounds, "rounds", "robustness_report", least=LOOKS),
         "learning_rate": as_number(learning_rate, "learning_rate", "robustness_report"),
@@ -187,13 +190,13 @@ def _folds(clients, tests):
         own = [[_cut(c) for c in fold] for fold in (clients if nested else [clients])]
         folds = [tuple(map(list, zip(*fold, strict=True))) for fold in own]
     elif is_nested(tests) != nested or len(tests) != len(clients):
-        raise ValueError("robustness_report needs tests of the shape of clients: one for each")
+        raise ValueError("robustness_report needs as many tests as clients, in each fold")
     else:
         folds = list(zip(clients, tests, strict=True)) if nested else [(clients, tests)]
     counts = {len(part) for fold in folds for part in fold}
     if len(counts) != 1 or min(counts) < 3:
         raise ValueError(
-            f"robustness_report needs at least 3 clients, equally many in each fold and as many "
+            f"robustness_report needs at least 3 clients, equally many in each fold, and as many "
             f"tests; got {sorted(counts)}"
         )
     for own, test in folds:
