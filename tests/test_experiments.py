@@ -515,7 +515,8 @@ def test_the_same_grid_on_a_dask_cluster(tmp_path):
     command = [sys.executable, str(ROOT / "examples/dask_cluster.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "the cluster's table is the same: True" in done.stdout
+    for what in ("table", "report"):
+        assert f"the cluster's {what} is the same: True" in done.stdout
 
 
 # --- tables ------------------------------------------------------------------------------------
