@@ -195,16 +195,12 @@ def test_the_key_holds_all_code_that_is_read_and_not_its_comments(file, tmp_path
 
 # A global that the cell reads, and what changes it in place.
 CHANGED = {
-    "a list": ("G = [1, 2]", "G.append(3)", "sum(G)"),
     "a list in a dict": ("G = {'a': [1, 2]}", "G['a'][0] = 5", "sum(G['a'])"),
-    "a set": ("G = {1, 2}", "G.add(3)", "len(G)"),
     "an array": ("G = np.arange(3.0)", "G[0] = 7", "G.sum()"),
     "a frame": ("G = pd.DataFrame({'a': [1.0, 2.0]})", "G.loc[0, 'a'] = 5", "G['a'].sum()"),
     "a number": ("G = 1", "G = 2", "G"),
-    "a path": ("G = Path('a')", "G = Path('bb')", "len(str(G))"),
     "a generator of numbers": (
         "G = np.random.default_rng(1)", "G.random()", "copy.deepcopy(G).random()"),
-    "an object": ("class C: pass\nG = C(); G.a = 1", "G.a = 2", "G.a"),
     "an object in an object": (
         "class C: pass\nG = C(); G.a = C(); G.a.b = 1", "G.a.b = 2", "G.a.b"),
     "an object with slots": (
@@ -220,8 +216,6 @@ CHANGED = {
         "G.m = classmethod(lambda cls: 2)", "G.m()"),
     "a property": (
         "class G:\n  p = property(lambda self: 1)", "G.p = property(lambda self: 2)", "G().p"),
-    "a data class": (
-        "@dataclass\nclass G:\n  a: int = 1", "@dataclass\nclass G:\n  a: int = 2", "G().a"),
     "a function": ("def G(): return 1", "def G(): return 2", "G()"),
     "a function of exec": (
         "exec('def G(): return 1', globals())", "exec('def G(): return 2', globals())", "G()"),
@@ -234,8 +228,6 @@ CHANGED = {
 }  # fmt: skip
 IMPORTS = """
 import copy, functools
-from dataclasses import dataclass
-from pathlib import Path
 import numpy as np
 import pandas as pd
 from byzlib.federated import Client
