@@ -122,6 +122,15 @@ def test_candles_that_are_still_on_their_way_are_asked_for_again():
         same_candles(load(url, 0, 19), rows[:20])
 
 
+def test_a_reply_that_lacks_what_is_kept_takes_nothing_away():
+    rows = made_up(31)
+    with serve(rows, now=at(20)) as url:
+        load(url, 0, 19)
+    for held, now, end in ((rows[18:], 30, 29), (rows[:12], 25, 30), (rows[:12], 25, 29)):
+        with serve(held, now=at(now), port=port(url)) as url:
+            same_candles(load(url, 0, end), rows[:30])
+
+
 def test_a_gap_of_the_exchange_is_asked_for_once_and_empty_pages_alone_prove_nothing():
     rows = made_up(4000)
     empty = Reply({"retCode": 0, "result": {"list": []}, "time": at(5000)})
@@ -199,13 +208,13 @@ if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 keep, calls = cache.keep, []
-def dying(db, query, pages):
+def dying(db, query, pages, candles):
     calls.append(pages)
     if len(calls) < kill:
-        return keep(db, query, pages)
+        return keep(db, query, pages, candles)
     for half in ("PRAGMA cache_spill = 1", "PRAGMA cache_size = 1", "BEGIN"):
         db.execute(half)
-    keep(db, query, pages)
+    keep(db, query, pages, candles)
     db.execute("UPDATE pages SET content = content || randomblob(300000)")
     os.kill(os.getpid(), signal.SIGKILL)
 if kill:

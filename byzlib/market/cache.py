@@ -79,7 +79,7 @@ def load_klines(
                 pages.append(page)
                 candles |= page.candles
                 if page.candles:  # a broken server may send empty pages, and nothing else
-                    keep(db, query, pages[kept:])
+                    keep(db, query, pages[kept:], candles)
                     kept = len(pages)
         except BybitError as error:
             error.args = (f"{error}; what came before is kept in {path}",)
@@ -133,11 +133,12 @@ def held(db, query):
     return candles, proven
 
 
-def keep(db, query, pages):
-    """Write pages that came, in the place of what is held of them."""
+def keep(db, query, pages, candles):
+    """Write pages that came; `candles` has theirs, and what is held, of which none gets lost."""
     for page in pages:
-        rows = [(n, *values) for n, values in page.candles.items()]
-        content = zlib.compress(json.dumps([page.last, rows]).encode())
+        rows = [(n, *candles[n]) for n in range(page.first, page.first + PAGE) if n in candles]
+        last = max([page.last, *(n for n, *_ in rows)])
+        content = zlib.compress(json.dumps([last, rows]).encode())
         entry = query.market, page.first, content
         db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", entry)
 
