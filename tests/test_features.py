@@ -441,7 +441,8 @@ def test_files_of_candles_are_read_exactly(tmp_path, name, head, opened, known):
     lines = [line.format(bar) for line, bar in zip(opened, BARS, strict=True)]
     found = market.read_candles(filed(tmp_path, *([head] if head else []), *lines, name=name))
     assert found[COLUMNS].to_numpy().tolist() == [[float(x) for x in b.split(",")] for b in BARS]
-    assert found.index.equals(table(ROWS[:2]).index) and found.index.name == "open_time"
+    assert list(found.index) == list(table(ROWS[:2]).index) and found.index.name == "open_time"
+    assert str(found.index.dtype) == "datetime64[ms, UTC]"
     assert found.attrs == {"source": name} | known
     assert len(features.labels(found)) == 1
 

@@ -244,8 +244,8 @@ class Session(requests.Session):
             except TimeoutError:
                 came = f"no complete answer within the deadline of {self.deadline:g} s"
                 error = Unreachable(came)
-            except BybitError as refusal:
-                error = refusal
+            except BybitError as refused:
+                error = refused
             wait = max(error.again or 0, BACKOFF * 2**attempt)
             late = time.monotonic() + wait >= self.end
             if error.again is None or attempt == TRIES - 1 or late:
