@@ -62,8 +62,8 @@ The two symbols: returns correlate {correlation:.2f} (real 0.80), and
   their sign 49.1 % of the time), here it is a fair coin.
 * Thin markets: no candle without trades, none with high = low, no gap.
   `simulate("BALUSDT")` has the first two.
-* Changes of the rules of the market: `simulate(regimes=...)` makes them by
-  name; here are none.
+* Other rules of the market: `simulate(regimes=...)` draws restless, trending
+  and falling ones by name; here is none.
 * The return of the same hour: the memory of one day (lag 288) is weaker than
   in the real series.
 * Funding, order books, news, listings, changes of tick size.
