@@ -20,20 +20,20 @@ from byzlib.checks.chapter_11 import candles_needed, last_bar_trial, lucky_share
 from byzlib.checks.chapter_12 import next_labels, purge_trial, upper_shadow
 from byzlib.checks.chapter_13 import capped_weights, clean_trial, heterogeneity, read_candle
 from byzlib.checks.chapter_14 import fee_trial, kept_share, largest_fall
-from byzlib.checks.chapter_15 import alarm_trial, area, coverage_ratio, leans_on, resting_share
+from byzlib.checks.chapter_15 import company_trial, coverage_ratio, portmanteau
+from byzlib.checks.chapter_16 import alarm_trial, area, leans_on, resting_share
 from byzlib.checks.chapter_17 import distances_from_blocks, run_network, steeper
 from byzlib.checks.chapter_19 import held_out, least_worst_regret, mask_rows
 
 __all__ = [
     "NotYet", "exercise", "require",
     "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
-    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend",
-    "worst_table", "is_geometric_median", "median_of_means", "groups_or_firms", "narrowest",
-    "clique_trial", "mix", "clip_by_median", "bucket_trial", "unseen_shift", "min_sum_row",
-    "door_trial", "descend", "ball_radius", "remember", "memory_trial", "candles_needed",
-    "lucky_share", "last_bar_trial", "next_labels", "upper_shadow", "purge_trial",
-    "heterogeneity", "capped_weights", "read_candle", "clean_trial", "kept_share",
-    "largest_fall", "fee_trial", "area", "coverage_ratio", "resting_share", "alarm_trial",
-    "leans_on", "run_network", "distances_from_blocks", "steeper", "mask_rows",
-    "least_worst_regret", "held_out",
+    "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
+    "is_geometric_median", "median_of_means", "groups_or_firms", "narrowest", "clique_trial", "mix",
+    "clip_by_median", "bucket_trial", "unseen_shift", "min_sum_row", "door_trial", "descend",
+    "ball_radius", "remember", "memory_trial", "candles_needed", "lucky_share", "last_bar_trial",
+    "next_labels", "upper_shadow", "purge_trial", "heterogeneity", "capped_weights", "read_candle",
+    "clean_trial", "kept_share", "largest_fall", "fee_trial", "coverage_ratio", "portmanteau",
+    "company_trial", "area", "resting_share", "alarm_trial", "leans_on", "run_network",
+    "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret", "held_out",
 ]  # fmt: skip

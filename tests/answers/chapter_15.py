@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy import stats
 from scipy.special import rel_entr, xlogy
 
 from byzlib import checks, risk
@@ -24,34 +23,27 @@ def ratio_of_library(x, T, p):
     return risk.kupiec(np.arange(T) < x, p).statistic
 
 
-def rest(q, n, f, b):
-    return max(q - f / (n - f) * min(max(b, -q), 1 - q), 0)
+def boxed(hits, K):
+    return risk.ljung_box(hits, K).statistic
 
 
-def rest_by_clip(q, n, f, b):
-    return np.clip(q - f / (n - f) * np.clip(b, -q, 1 - q), 0, None)
-
-
-def area_by_pairs(attacked, clean):
-    pairs = [(a > c) + (a == c) / 2 for a in attacked for c in clean]
-    return sum(pairs) / len(pairs)
-
-
-def area_by_test(attacked, clean):
-    return (
-        stats.mannwhitneyu(attacked, clean, method="exact").statistic / len(attacked) / len(clean)
-    )
+def boxed_by_correlation(hits, K):
+    """The same in sums over pairs, one by one."""
+    T, mean = len(hits), sum(hits) / len(hits)
+    square = sum((h - mean) ** 2 for h in hits)
+    total = 0
+    for k in range(1, K + 1):
+        r = sum((hits[t] - mean) * (hits[t + k] - mean) for t in range(T - k)) / square
+        total += r * r / (T - k)
+    return T * (T + 2) * total
 
 
 RIGHT = [
     (checks.coverage_ratio, ratio),
     (checks.coverage_ratio, ratio_as_entropy),
     (checks.coverage_ratio, ratio_of_library),
-    (checks.resting_share, rest),
-    (checks.resting_share, rest_by_clip),
-    (checks.area, area_by_pairs),
-    (checks.area, area_by_test),
-    (checks.area, lambda a, c: risk.auc(a, c).area),
+    (checks.portmanteau, boxed),
+    (checks.portmanteau, boxed_by_correlation),
 ]
 
 
@@ -65,16 +57,25 @@ def python_logs(x, T, p):
     return 2 * (x * math.log(x / T / p) + (T - x) * math.log((1 - x / T) / (1 - p)))
 
 
-def sorts_in_place(attacked, clean):
-    attacked.sort()
-    return area_by_pairs(attacked, clean)
-
-
 def by_powers(x, T, p):
     def likelihood(share):
         return np.float64(share) ** x * np.float64(1 - share) ** (T - x)
 
     return 2 * np.log(likelihood(x / T) / likelihood(p))
+
+
+def box_with(power=2, front=None, left=lambda T, k: T - k, centre=True, first=1, last=0):
+    """Q with one thing changed."""
+
+    def wrong(hits, K):
+        T = len(hits)
+        c = hits - centre * np.mean(hits)
+        lags = range(first, K + 1 - last)
+        r = np.array([c[k:] @ c[: T - k] for k in lags]) / (c @ c)
+        parts = r**power / [left(T, k) for k in lags]
+        return (front(T) if front else T * (T + 2)) * parts.sum()
+
+    return wrong
 
 
 WRONG = [
@@ -99,116 +100,54 @@ WRONG = [
     (checks.coverage_ratio, lambda x, T, p: 7.5, "the ratio is 0.108435, not 7.5"),
     (checks.coverage_ratio, lambda x, T, p: np.nan, "no finite number"),
     (checks.coverage_ratio, lambda x, T, p: "much", "One number"),
-    (
-        checks.resting_share,
-        lambda q, n, f, b: max(q - f / n * min(max(b, -q), 1 - q), 0),
-        "f / n is not the weight",
-    ),
-    (
-        checks.resting_share,
-        lambda q, n, f, b: max(q + f / (n - f) * min(max(b, -q), 1 - q), 0),
-        "the sign of b is turned",
-    ),
-    (
-        checks.resting_share,
-        lambda q, n, f, b: q - f / (n - f) * min(max(b, -q), 1 - q),
-        "never negative",
-    ),
-    (checks.resting_share, lambda q, n, f, b: max(q - f / (n - f) * b, 0), r"into \[-q, 1 - q\]"),
-    (checks.resting_share, lambda q, n, f, b: q - f / (n - f) * b, "never negative"),
-    (checks.resting_share, lambda q, n, f, b: q, "the lies are missing"),
-    (checks.resting_share, lambda q, n, f, b: 0.3, "is wanted; yours is 0.3"),
-    (checks.resting_share, lambda q, n, f, b: np.nan, "finite number is wanted; yours holds nan"),
-    (checks.resting_share, lambda q, n, f, b: q / (f - f), "stopped with ZeroDivisionError"),
-    (checks.resting_share, lambda q, n, f, b: None, "returns None"),
-    (checks.area, lambda a, c: area_by_pairs(c, a), "exchanged"),
-    (checks.area, lambda a, c: np.mean(a[:, None] > c), "ties are missing"),
-    (checks.area, lambda a, c: np.mean(a[:, None] >= c), "one half, not one"),
-    (checks.area, lambda a, c: area_by_pairs(a, c) * len(a) * len(c), "divide by the number"),
-    (checks.area, lambda a, c: np.mean(a > c), "round with round"),
-    (checks.area, lambda a, c: 0.3, "is wanted; yours is 0.3"),
-    (checks.area, lambda a, c: np.nan, "finite number is wanted; yours holds nan"),
-    (checks.area, lambda a, c: a, "One number"),
-    (checks.area, sorts_in_place, "changed what it was given"),
+    (checks.portmanteau, box_with(centre=False), "subtract the average"),
+    (checks.portmanteau, box_with(power=1), "are squared"),
+    (checks.portmanteau, box_with(left=lambda T, k: 1), "divide each square"),
+    (checks.portmanteau, box_with(left=lambda T, k: T), "divide each square"),
+    (checks.portmanteau, box_with(front=lambda T: T * T), "stands in front"),
+    (checks.portmanteau, box_with(front=lambda T: T, left=lambda T, k: 1), "stands in front"),
+    (checks.portmanteau, box_with(last=1), "lag K is missing"),
+    (checks.portmanteau, box_with(first=0), "lag 0 does not count"),
+    (checks.portmanteau, lambda hits, K: 1.0, "is wanted; yours is 1"),
+    (checks.portmanteau, lambda hits, K: np.nan, "finite number is wanted"),
+    (checks.portmanteau, lambda hits, K: hits, "One number"),
 ]
 
 
-def waits(calm, told, drift, window, share=0.95):
-    """Rounds until the average and the cumulated sum ring, by run."""
+def company(returns, q, window, reach, day=0, beyond=0):
+    """Exceedances in company by market, day by day: of the constant and of the rolling figure."""
 
-    def averages(run):
-        return [np.mean(run[t - window : t]) for t in range(window, len(run) + 1)]
+    def counted(market, var):
+        hits = [r < -v for r, v in zip(market[window:], var, strict=True)]
+        return sum(h and any(hits[t + 1 : t + 1 + reach + beyond]) for t, h in enumerate(hits))
 
-    def rounds(watch, early):
-        border = np.quantile([max(watch(run)) for run in calm], share)
-        for run in told:
-            late = [t for t, value in enumerate(watch(run), early) if value >= border]
-            yield min(late, default=len(run))
+    def figure(days):
+        return -sorted(days)[math.ceil(q * window) - 1]
 
-    def summed(run):
-        return risk.cusum(run, drift)
-
-    return [np.array([*rounds(*how)], float) for how in ((averages, window), (summed, 1))]
-
-
-def of_every_round(calm, told, drift, window):
-    """Peace for 95 % of the rounds, not of the runs."""
-    rounds = calm.reshape(-1, 1)
-    return waits(np.repeat(rounds, told.shape[1], axis=1), told, drift, window)
+    pairs = []
+    for market in returns.tolist():
+        later = range(window, len(market))
+        rolling = [figure(market[t - window + day : t + day]) for t in later]
+        constant = [figure(market[:window])] * len(rolling)
+        pairs.append((counted(market, constant), counted(market, rolling)))
+    return np.array(pairs, float).T
 
 
-ALARM = answers(waits, ("adding up", "average"))
-RIGHT += [(checks.alarm_trial, answer) for answer in ALARM[0]]
-WRONG += [(checks.alarm_trial, answer, hint) for answer, hint in ALARM[1]]
+WORDS = ("rolling", "constant")
+COMPANY = answers(company, WORDS)
+RIGHT += [(checks.company_trial, answer) for answer in COMPANY[0]]
+WRONG += [(checks.company_trial, answer, hint) for answer, hint in COMPANY[1]]
+
+
+def ahead(*given):
+    return company(*given, day=1)
+
+
+def too_far(*given):
+    return company(*given, beyond=1)
+
+
 WRONG += [
-    (checks.alarm_trial, answers(of_every_round, ("adding up", "average"))[0][0], "wanted at")
-]
-
-
-def leans(book, shocks, desks, low, high):
-    fair = ((shocks >= low) & (shocks <= high)).all(axis=1)
-    loss, desks = risk.stress_losses(book, shocks[fair]), desks[fair]
-    desk = desks[loss.argmax()]
-    return desk, loss.max(), loss[desks != desk].max()
-
-
-def leans_by_loop(book, shocks, desks, low, high):
-    worst = {}
-    for shock, desk in zip(shocks.tolist(), desks.tolist(), strict=True):
-        if all(low <= x <= high for x in shock):
-            loss = -sum(b * x for b, x in zip(book, shock, strict=True))
-            worst[desk] = max(loss, worst.get(desk, loss))
-    desk = max(worst, key=worst.get)
-    return [desk, worst[desk], max(loss for k, loss in worst.items() if k != desk)]
-
-
-def counted_once(book, shocks, desks, low, high):
-    """Without the desk's scenario, though another desk sent it too."""
-    kept, first = np.unique(shocks, axis=0, return_index=True)
-    return leans(book, kept, desks[first], low, high)
-
-
-def as_votes(book, shocks, desks, low, high):
-    each = [(-shocks @ book)[(shocks >= low).all(axis=1) & (desks == k)].max() for k in set(desks)]
-    desk = int(np.argmax(each))
-    return desk, np.mean(each), np.mean(np.delete(each, desk))
-
-
-RIGHT += [(checks.leans_on, leans), (checks.leans_on, leans_by_loop)]
-WRONG += [
-    (checks.leans_on, lambda b, s, d, low, high: leans(b, s, d, -9, 9), "is refused"),
-    (checks.leans_on, lambda b, *rest: leans(-b, *rest), "positive when money is lost"),
-    (checks.leans_on, counted_once, "sent is still there"),
-    (checks.leans_on, as_votes, "is a vote"),
-    (
-        checks.leans_on,
-        lambda *given: (leans(*given)[0] + 1, *leans(*given)[1:]),
-        "counted from 0",
-    ),
-    (
-        checks.leans_on,
-        lambda *given: (*leans(*given)[:2], leans(*given)[1] - leans(*given)[2]),
-        "not the difference",
-    ),
-    (checks.leans_on, lambda *given: leans(*given)[1], "A desk and two losses"),
+    (checks.company_trial, answers(ahead, WORDS)[0][0], "must not know that day"),
+    (checks.company_trial, answers(too_far, WORDS)[0][0], "wanted at"),
 ]
