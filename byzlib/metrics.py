@@ -145,17 +145,17 @@ def holm(p_values):
     In ascending order, q_(i) = max over j <= i of min(1, (k - j + 1) p_(j)). With probability
     1 - alpha no true "no difference" among the k is rejected, however they depend on each other.
 
-    p_values : (k,) array_like, each in [0, 1]. Returns (k,), in the order given.
+    p_values : (..., k) array_like, each in [0, 1]. Returns (..., k), in the order given.
 
     Source: Holm, Scandinavian Journal of Statistics, 1979.
     """
     p = as_reals(p_values, "holm")
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"holm needs one row of p-values between 0 and 1; got {p_values!r}")
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    return adjusted
+    if p.ndim == 0 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"holm needs rows of p-values between 0 and 1; got {p_values!r}")
+    order = np.argsort(p, axis=-1, kind="stable")
+    weighed = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
+    adjusted = np.maximum.accumulate(weighed, axis=-1).clip(max=1)
+    return np.take_along_axis(adjusted, np.argsort(order, axis=-1), axis=-1)
 
 
 def _level(level, caller):

@@ -73,6 +73,14 @@ def test_holm_by_hand():
     assert holm([]).shape == (0,)
 
 
+def test_holm_as_statsmodels_has_it():
+    """statsmodels 0.15.0, stats.multitest.multipletests(p, method="holm"); rows stack."""
+    p = np.array([0.01, 0.04, 0.03, 0.005, 0.5, 0.04])
+    wanted = np.array([0.05, 0.12, 0.12, 0.03, 0.5, 0.12])
+    np.testing.assert_allclose(holm(p), wanted)
+    np.testing.assert_allclose(holm([[p, p[::-1]]]), [[wanted, wanted[::-1]]])
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms())
 def test_holm_properties(p, random):
     adjusted = holm(p)

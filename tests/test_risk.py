@@ -285,29 +285,6 @@ def test_days_without_an_exceedance_tell_nothing_of_their_size():
     assert calm.beyond == (-0.5, 1) and calm.overall.p_value == pytest.approx(1 / 51)
 
 
-# --- several desks --------------------------------------------------------------------------
-
-
-def test_holm_as_statsmodels_has_it():
-    """statsmodels 0.15.0, stats.multitest.multipletests(p, method="holm")."""
-    p = [0.01, 0.04, 0.03, 0.005, 0.5, 0.04]
-    wanted = [0.05, 0.12, 0.12, 0.03, 0.5, 0.12]
-    assert np.allclose(risk.holm(p), wanted)
-    assert np.allclose(risk.holm([p, p[::-1]]), [wanted, wanted[::-1]])
-    assert risk.holm(0.2).tolist() == [0.2]
-
-
-@given(arrays(float, st.integers(1, 8), elements=st.floats(0, 1)))
-def test_holm_rejects_step_by_step(p):
-    level, k, alive = 0.05, len(p), True
-    raised = risk.holm(p)
-    for i, place in enumerate(np.argsort(p)):
-        border = p[place] * (k - i)
-        alive &= bool(border <= level)
-        if abs(border - level) > 1e-9:
-            assert (raised[place] <= level) == alive
-
-
 # --- margin in money ------------------------------------------------------------------------
 
 
@@ -560,7 +537,6 @@ BAD = [
     (lambda: shortfall(draws=0), ValueError, "draws >= 1"),
     (lambda: shortfall(model=lambda rng, shape: [0.0]), ValueError, r"shape \(3, 5\); got \(1,\)"),
     (lambda: shortfall(model=lambda rng, shape: np.nan), ValueError, "model of acerbi_szekely"),
-    (lambda: risk.holm([0.1, 1.2]), ValueError, r"p_values in \[0, 1\]"),
     (lambda: risk.uncovered_loss([], 1), ValueError, "uncovered_loss needs returns"),
     (lambda: federated(learning_rate=0), ValueError, "learning_rate > 0"),
     (lambda: federated(f=1), ValueError, "an attack where"),

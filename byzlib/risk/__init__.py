@@ -1,8 +1,8 @@
 """Risk that many desks measure together, with liars among them.
 
     value_at_risk   value at risk and expected shortfall, alone and federated; stress scenarios
-    backtests       was it right? Kupiec, Christoffersen, Ljung and Box, Acerbi and Szekely;
-                    the traffic light; several desks at once
+    backtests       was it right? Kupiec, Christoffersen, Ljung and Box, the traffic light;
+                    Acerbi and Szekely. For several desks at once see `metrics.holm`
     detection       scores of a round that tell of liars; ROC, AUC, CUSUM
 
 A return is a share of capital, negative when money is lost; value at risk and expected shortfall
@@ -15,7 +15,6 @@ from byzlib.risk.backtests import (
     ShortfallBacktest,
     acerbi_szekely,
     christoffersen,
-    holm,
     independence,
     kupiec,
     ljung_box,
@@ -47,7 +46,7 @@ from byzlib.risk.value_at_risk import (
 __all__ = [
     "AUC", "Backtest", "Scenarios", "ShortfallBacktest", "acerbi_szekely", "auc",
     "christoffersen", "cusum", "detection_delay", "exceedances", "expected_shortfall",
-    "extreme_pair_score", "federated_var", "holm", "independence", "kupiec", "ljung_box",
+    "extreme_pair_score", "federated_var", "independence", "kupiec", "ljung_box",
     "mean_gap_score", "pinball_gradient", "pinball_loss", "pool_scenarios", "roc",
     "spectral_score", "stress_losses", "traffic_light", "uncovered_loss", "value_at_risk",
 ]  # fmt: skip

@@ -173,23 +173,6 @@ def acerbi_szekely(returns, var, es, p=0.01, *, model, rng, draws=999):
     return ShortfallBacktest(*map(Backtest, np.nan_to_num(seen, nan=0.0), p_value))
 
 
-def holm(p_values):
-    """p-values of several tests, such as a back-test a desk, raised for having been several.
-
-    The i-th smallest of k becomes the largest of (k - j + 1) p_(j), j <= i, at most 1. Of desks
-    that are right, any is rejected at level a in no more than a of all years, whatever the tests
-    have to do with each other.
-
-    p_values : (..., k) array_like, between 0 and 1. Returns (..., k) in the same order. Source:
-    Holm, Scandinavian Journal of Statistics 1979.
-    """
-    p = np.atleast_1d(as_numbers(p_values, "p_values", "holm", "in [0, 1]"))
-    order = np.argsort(p, axis=-1)
-    raised = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
-    raised = np.minimum(np.maximum.accumulate(raised, axis=-1), 1.0)
-    return np.take_along_axis(raised, np.argsort(order, axis=-1), axis=-1)
-
-
 def _portmanteau(hits, lags):
     """Ljung and Box's Q, (...,); 0 where all days are alike."""
     T = hits.shape[-1]
