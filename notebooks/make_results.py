@@ -3,6 +3,8 @@
     python -m notebooks.make_results table           the accuracy table
     python -m notebooks.make_results matrix          attack x rule x skew
     python -m notebooks.make_results candles FOLDER  figures on real candles
+    python -m notebooks.make_results report          two worlds for the report
+    python -m notebooks.make_results liars           who is seen, a wrong f
     python -m notebooks.make_results reach           time of a large grid
 
 Each writes notebooks/results/ and prints Markdown. What was computed before is
@@ -35,6 +37,7 @@ from byzlib.experiments import (
 )
 from byzlib.market import planted_signal_accuracy
 from byzlib.metrics import Interval
+from notebooks import own_clients
 from notebooks.train_on_candles import (
     CELL,
     TASKS,
@@ -410,6 +413,51 @@ def candles_text():
     return "\n\n".join([*parts, about])
 
 
+# --- reports and counts ------------------------------------------------------
+
+
+def report(cache):
+    """The report on two worlds of nine desks."""
+    found = []
+    for world in own_clients.WORLDS:
+        made = own_clients.report_on(world, cache=cache)
+        made.results.insert(0, "world", world)
+        found.append(made.results)
+        print(f"\n{world}\n\n{made.markdown()}")
+    about = (
+        "Simulated data: experiments.robustness_report on two worlds of "
+        f"{own_clients.DESKS} desks of whom {own_clients.LIARS} lie,\n"
+        f"{own_clients.ROUNDS} rounds; worst: in units of what is proved.\n"
+        "Made by: python -m notebooks.make_results report"
+    )
+    kept = ["accuracy", "majority share", "worst"]
+    results.write(pd.concat(found), FOLDER / "report.csv", about, metrics=kept)
+
+
+def liars(cache):
+    """How many liars a round shows, and what a wrong f costs."""
+    by = "\nMade by: python -m notebooks.make_results liars"
+    found = run_grid(own_clients.seen, own_clients.SEEN_GRID, 10, cache=cache)
+    about = (
+        f"Simulated data: risk.fewest_liars, {own_clients.WATCHED} rounds a "
+        "seed, 3 of 17 lie (attack none: nobody), level .05."
+    )
+    results.write(found, FOLDER / "liars.csv", about + by)
+    shown = wide(found, "alarm", ["crowd", "calm", "score"],
+                 ["attack", "manner"])  # fmt: skip
+    print(markdown(shown, "**Alarms, per cent of rounds (simulated)**"))
+    found = run_grid(planted, own_clients.DECLARED_GRID, 10, cache=cache)
+    about = (
+        "Simulated data: byzlib.experiments.planted, 17 clients of whom 3 "
+        "lie (attack none: nobody); declared: what the server is told."
+    )
+    kept = ["accuracy", "majority share"]
+    results.write(found, FOLDER / "declared.csv", about + by, metrics=kept)
+    for alpha, rows in found.groupby("alpha"):
+        shown = wide(rows, "accuracy", ["rule", "pre", "attack"], "declared")
+        print(markdown(shown, f"**By declared f, alpha = {alpha}**"))
+
+
 # --- reach -------------------------------------------------------------------
 
 REACH = {
@@ -435,7 +483,10 @@ def reach(cache):
     )
 
 
-COMMANDS = {"table": table, "matrix": matrix, "reach": reach}
+COMMANDS = {
+    "table": table, "matrix": matrix, "report": report, "liars": liars,
+    "reach": reach,
+}  # fmt: skip
 
 
 def main(arguments=None):

@@ -42,8 +42,8 @@ STRENGTHS = {
 
 
 def planted(
-    seeds, rule="mean", attack="none", f=0, *, strength=None, pre="none", momentum=0.0, n=10,
-    samples=200, r2=0.955, p_flat=1 / 3, alpha=np.inf, rounds=ROUNDS, test=4000,
+    seeds, rule="mean", attack="none", f=0, *, declared=None, strength=None, pre="none",
+    momentum=0.0, n=10, samples=200, r2=0.955, p_flat=1 / 3, alpha=np.inf, rounds=ROUNDS, test=4000,
 ):  # fmt: skip
     """Federated training on `market.planted_signal`, one stacked run for all seeds.
 
@@ -60,6 +60,8 @@ def planted(
         are honest too, though the server still expects f liars.
     f : int
         How many clients lie, the last ones; and how many the server expects.
+    declared : int, optional
+        How many the server expects, if not f.
     strength : float, optional
         The scale of sign flip and noise, the epsilon of inner product, the z of a little is enough,
         the boost of targeted; by default that of `ATTACKS`, 1 for targeted.
@@ -89,7 +91,8 @@ def planted(
     """
     lie, poison = attack_named(attack, strength)
     served = rule_named(rule, pre)
-    refuse_illegal(served, n, f)
+    expected = f if declared is None else declared
+    refuse_illegal(served, n, expected)
     draws = [_market(seed, n, samples, r2, p_flat, alpha, test) for seed in seeds]
     clients = [
         [
@@ -101,8 +104,9 @@ def planted(
     tests = [np.stack(part) for part in zip(*(held_out for _, held_out in draws), strict=True)]
     network = SimpleModel(8, 16, activation="tanh")
     fl = ByzantineFL(
-        network, clients, served, f, lie, learning_rate=0.5, batch_size=32, momentum=momentum
-    )
+        network, clients, served, expected, lie, range(n - f, n), learning_rate=0.5, batch_size=32,
+        momentum=momentum,
+    )  # fmt: skip
     history = fl.run(rounds, list(seeds), tests, every=rounds, success=(DOWN, UP))
     ends = [np.nan if end is None else end for end in history.diverged_at]
     return {name: history.final(name) for name in METRICS} | {"diverged_at": ends}

@@ -605,8 +605,11 @@ class RobustnessReport:
             f"G = {at['G']:.2g} and B = {at['B']:.2g}.\n"
             f"With such a B no rule bears a share of liars of {at['share borne']:.2f}: at most "
             f"{at['liars borne']} of {n}, and you ask about {f}.\n"
-            f"The best rule there could be is sure to descend to a slope of {at['floor']:.2g}, and "
-            "no farther."
+            + (
+                f"The best rule there could be is sure to descend to a slope of {at['floor']:.2g}."
+                if np.isfinite(at["floor"])
+                else "So no rule is sure to descend at all."
+            )
         )
 
     def _proved(self):

@@ -26,6 +26,7 @@ from byzlib.risk.detection import (
     cusum,
     detection_delay,
     extreme_pair_score,
+    fewest_liars,
     mean_gap_score,
     roc,
     spectral_score,
@@ -46,7 +47,7 @@ from byzlib.risk.value_at_risk import (
 __all__ = [
     "AUC", "Backtest", "Scenarios", "ShortfallBacktest", "acerbi_szekely", "auc",
     "christoffersen", "cusum", "detection_delay", "exceedances", "expected_shortfall",
-    "extreme_pair_score", "federated_var", "independence", "kupiec", "ljung_box",
+    "extreme_pair_score", "federated_var", "fewest_liars", "independence", "kupiec", "ljung_box",
     "mean_gap_score", "pinball_gradient", "pinball_loss", "pool_scenarios", "roc",
     "spectral_score", "stress_losses", "traffic_light", "uncovered_loss", "value_at_risk",
 ]  # fmt: skip

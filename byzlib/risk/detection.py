@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from byzlib.theory import as_reals, as_updates, to_unit_scale
+from byzlib.theory import as_number, as_reals, as_updates, to_unit_scale
 
 
 def mean_gap_score(updates, rule, scaled=False):
@@ -57,6 +57,66 @@ def spectral_score(updates):
     gram = x @ x.swapaxes(-2, -1)  # the same eigenvalues as the covariance, up to a factor
     largest = np.maximum(np.linalg.eigvalsh(gram)[..., -1], 0.0)
     return _ratio(np.sqrt(largest), np.sqrt(np.trace(gram, axis1=-2, axis2=-1))) ** 2
+
+
+def fewest_liars(updates, clean, score=extreme_pair_score, level=0.05):
+    """The fewest liars with whom a round looks like the clean rounds: "at least so many lie".
+
+    While the score of the rows left exceeds what clean rounds of as many rows reach, the row is
+    taken away without which it is lowest. If the honest rows of today are drawn like those of the
+    clean rounds, a round without liars is called 0 with probability >= 1 - level, for its score is
+    one of k + 1 equally likely places among theirs. It says nothing from above: liars who send what
+    an honest client might have sent are not in the count, and of liars who stand together the last
+    may look like anybody.
+
+    Parameters
+    ----------
+    updates : (..., n, d) array_like, finite, n >= 4
+    clean : (k, n, d) array_like
+        Rounds in which nobody lied, from the same clients in any order; k >= 1 / level - 1.
+    score : callable (..., n, d) -> (...,)
+        Larger where it suspects more, of no unit: `extreme_pair_score`, `spectral_score`, or
+        `mean_gap_score` with a rule and scaled=True.
+    level : float in (0, 1), the share of false alarms
+
+    Returns
+    -------
+    (...,) integers from 0 to (n - 1) // 2: of more, nobody can say who the honest ones are.
+    """
+    (x, _), (clean, _) = _finite(updates, "fewest_liars"), _finite(clean, "fewest_liars")
+    level = as_number(level, "level", "fewest_liars", "in (0, 1)")
+    n, d = x.shape[-2:]
+    rank = int(np.ceil((len(clean) + 1) * (1 - level) - 1e-9))
+    if n < 4 or clean.ndim != 3 or clean.shape[1:] != (n, d) or rank > len(clean):
+        raise ValueError(
+            f"fewest_liars needs n >= 4 and k >= {np.ceil(1 / level - 1 - 1e-9):.0f} clean rounds "
+            f"(k, {n}, {d}) for level = {level}; got n = {n} and {clean.shape}"
+        )
+    rounds = x.reshape(-1, n, d)
+    counts, open_ = np.zeros(len(rounds), int), np.arange(len(rounds))
+    for left in range(n, n - (n - 1) // 2, -1):
+        usual = np.sort(score(clean[:, :left]))[rank - 1]
+        alarm = score(rounds) > usual
+        rounds, open_ = rounds[alarm], open_[alarm]
+        if not len(open_):
+            break
+        counts[open_] += 1
+        rounds = np.stack([_without_oddest(rows, score) for rows in rounds])
+    return counts.reshape(x.shape[:-2])[()]
+
+
+def _without_oddest(rows, score):
+    """The rows (n, d) without the one whose absence lowers the score most.
+
+    Of several, the one with the oddest distance to another: of equal liars any is as good.
+    """
+    others = ~np.eye(len(rows), dtype=bool)
+    rest = np.stack([rows[keep] for keep in others])
+    distances = np.linalg.norm(rows[:, None] - rows, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odd = np.abs(np.log(distances / np.median(distances[others])))
+    odd = np.where(others, np.nan_to_num(odd, nan=0.0), 0).max(axis=1)
+    return rest[np.lexsort((-odd, score(rest)))[0]]
 
 
 def _ratio(top, bottom, empty=0.0):
