@@ -21,7 +21,7 @@ Data poisoning takes a client's samples or candles and returns poisoned ones; th
 honestly on them.
 """
 
-from byzlib.attacks._contract import preset
+from byzlib.attacks._contract import knowledge_of, preset
 from byzlib.attacks.data_poisoning import (
     backdoor,
     label_flip,
@@ -48,9 +48,10 @@ from byzlib.attacks.worst_case import WorstCase, adaptive, worst_case
 
 __all__ = [
     "ATTACKS", "WorstCase", "a_little_is_enough", "adaptive", "backdoor", "constant", "during",
-    "fang", "gaussian_noise", "inner_product_manipulation", "label_flip", "local_sign_flip",
-    "mimic", "min_max", "min_sum", "model_replacement", "non_finite", "shooting_star", "sign_flip",
-    "spoofed_book", "stale", "targeted_label_flip", "wash_trading", "worst_case", "zero",
+    "fang", "gaussian_noise", "inner_product_manipulation", "knowledge_of", "label_flip",
+    "local_sign_flip", "mimic", "min_max", "min_sum", "model_replacement", "non_finite",
+    "shooting_star", "sign_flip", "spoofed_book", "stale", "targeted_label_flip", "wash_trading",
+    "worst_case", "zero",
 ]  # fmt: skip
 
 ATTACKS = {

@@ -4,6 +4,7 @@ clients     who holds which samples: `Client`, the splits, and how different the
 model       parameters as one flat vector: the network `SimpleModel`, the parabola `Quadratic`
 training    `ByzantineFL`, a server and its clients; `one_by_one`, for rules that know single runs
 history     `History`, what happened in a run or in a stack of runs
+flower      the same among real machines; imported by its name, where Flower is installed
 """
 
 from byzlib.federated._contract import one_by_one
