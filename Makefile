@@ -6,10 +6,19 @@ PYTHON ?= python3
 VENV := .venv
 BUILD := _build
 # What is asked for is typed after make; a shell may mean something else by such a name.
-$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS,$(eval $(name) :=))
+$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS RECORD,$(eval $(name) :=))
 
 ifneq ($(words $(VENV))$(findstring ~,$(VENV)),1)
   $(error VENV names one folder, without a blank or a ~ in it; got "$(VENV)")
+endif
+
+# What a federation needs pins other versions than the book does: it has a place of its own.
+WANTED := book,test
+PINS := constraints.txt
+ifneq ($(filter federation test-federation,$(MAKECMDGOALS)),)
+  override VENV := $(VENV)-federation
+  WANTED := flower,test
+  PINS := constraints-federation.txt
 endif
 
 PY := $(VENV)/bin/python
@@ -19,7 +28,7 @@ PLACE := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup book test test-all test-portable test-claims style lab notebooks exercises
-.PHONY: table matrix candles trade bench writable
+.PHONY: table matrix candles trade bench federation test-federation writable
 
 # What a reader's shell holds must not change what is installed, tested, and printed.
 unexport $(filter PYTHON% PYTEST_%,$(.VARIABLES))
@@ -44,7 +53,8 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
 # Does the environment hold the parts, and this folder's byzlib rather than a moved one's?
-PARTS := numpy scipy pandas matplotlib requests jupyterlab sphinx myst_nb nbval pytest ruff uv pip
+PARTS := numpy scipy pandas matplotlib requests nbval pytest ruff uv pip
+PARTS += $(if $(filter book%,$(WANTED)),jupyterlab sphinx myst_nb,flwr)
 CHECK := $(PY) -I -c 'import importlib.util as u, os, sys; \
   lib = u.find_spec("byzlib"); whole = lib and all(map(u.find_spec, "$(PARTS)".split())); \
   sys.exit(not (whole and os.path.samefile(lib.origin, "byzlib/__init__.py")))'
@@ -57,7 +67,7 @@ endif
 
 # Progress bars for people; a log gets errors only.
 QUIET := $(shell test -t 2 || echo --quiet)
-UV = $(PY) -m uv pip install $(QUIET) -p $(VENV) -c constraints.txt -e
+UV = $(PY) -m uv pip install $(QUIET) -p $(VENV) -c $(PINS) -e
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
@@ -116,6 +126,12 @@ bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x
 	@$(BENCH) -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
 	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
 
+federation: $(READY) ## train over a real network on this machine, with liars (RECORD=folder)
+	@$(PY) -m examples.federation $(if $(RECORD),--record "$(RECORD)")
+
+test-federation: $(READY) ## test the strategies for Flower, in this process and over a network
+	@$(PY) -m pytest tests/test_flower.py tests/test_federation.py
+
 writable:
 	@mkdir -p $(VENV) 2>/dev/null && test -w $(VENV) || { \
 	  echo "$(PLACE) cannot be written; name another place: make $(MAKECMDGOALS)" \
@@ -124,24 +140,24 @@ writable:
 	@test $(VENV) = .venv || test -z "$$(ls -A $(VENV))" || grep -qs byzlib $(VENV)/pyvenv.cfg || { \
 	  echo "$(PLACE) holds something else; VENV names an empty folder, or a new one" >&2; exit 1; }
 
-$(READY): pyproject.toml constraints.txt | writable
+$(READY): pyproject.toml $(PINS) | writable
 	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
 	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "byzlib needs Python 3.11 or newer, and $(PYTHON) is not;" \
 	      "name another one: make PYTHON=python3.12" >&2; exit 1; }; \
-	  echo "Making $(VENV) and installing the book's packages, once" >&2; \
+	  echo "Making $(VENV) and installing the packages, once" >&2; \
 	  "$(PYTHON)" -m venv --clear --prompt byzlib $(VENV) >/dev/null 2>&1 || { \
 	    "$(PYTHON)" -m venv --clear --prompt byzlib --without-pip $(VENV) && \
 	    "$(PYTHON)" -m pip --python $(PY) install --quiet pip; }; }
 	@echo '*' > $(VENV)/.gitignore
 # What setuptools notes of byzlib goes there too, and not into this folder.
 	@printf '[egg_info]\negg_base = %s\n' "$${DIST_EXTRA_CONFIG%/*}" > "$$DIST_EXTRA_CONFIG"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) uv
 # uv takes seconds; pip, slower, also knows the settings that a company gave it alone.
-	@$(UV) '.[book,test]' || { \
+	@$(UV) '.[$(WANTED)]' || { \
 	  echo "uv did not manage; trying pip" >&2; \
-	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'; }
-	@$(CHECK) || { echo "Repairing $(VENV)" >&2; $(UV) '.[book,test]' --reinstall; }
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[$(WANTED)]'; }
+	@$(CHECK) || { echo "Repairing $(VENV)" >&2; $(UV) '.[$(WANTED)]' --reinstall; }
 	@$(CHECK) || { echo "$(VENV) is broken: delete it and try again" >&2; exit 1; }
 	@$(PY) -W ignore -c 'import matplotlib.pyplot' 2>/dev/null
 	@touch $@
