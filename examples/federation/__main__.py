@@ -31,7 +31,8 @@ HERE = Path(__file__).parent
 DESKS, LIARS, ROUNDS, TIMEOUT = 7, 2, 4, 60.0
 RULE_OF = {"FedAvg": "mean"}
 HEAD = __doc__.splitlines()[0]
-COLUMNS = ["rule", "round", "desks", "first liar", "answers", "seconds", "seconds of the rule",
+COLUMNS = ["rule", "round", "desks", "first liar", "answers", "trust in liars", "seconds",
+           "seconds of the rule",
            "accuracy", "majority share", "difference", "bytes", "serverapp seconds",
            "clientapp seconds"]  # fmt: skip
 
@@ -68,7 +69,10 @@ def one_rule(there, rule, desks, liars, rounds, timeout, killed, say):
         who = sorted(there.nodes.index(node) for node in line["answered"])
         seconds = line["arrived"] - (rows[-1]["arrived"] if rows else sent)
         say(f"       {rule}, round {t}: {len(who)} answers in {seconds:.1f} s")
-        rows.append(line | {"rule": rule, "who": who, "seconds": seconds})
+        metrics = line["metrics"]
+        trust = [metrics.get(f"trust/{node}", np.nan) for node in there.nodes[desks - liars :]]
+        rows.append(line | {"rule": rule, "who": who, "seconds": seconds,
+                            "trust in liars": sum(trust)})  # fmt: skip
         if t == rounds // 2 and killed is not None:
             there.kill(killed)
             say(f"       node {killed} is cut off")
