@@ -72,7 +72,7 @@ UV = $(PY) -m uv pip install $(QUIET) -p $(VENV) -c $(PINS) -e
 ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s%s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## make the environment in .venv, as every other target does (VENV=/another/place)
 	@echo "The environment stands in $(VENV)"

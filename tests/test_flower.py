@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import sys
 from functools import partial
 
 import numpy as np
@@ -23,14 +22,6 @@ from byzlib.aggregators import (
 from byzlib.attacks import ATTACKS, local_sign_flip, sign_flip, stale
 from byzlib.federated import ByzantineFL, SimpleModel, split_dirichlet, split_iid
 from byzlib.market import planted_signal
-
-
-def test_without_flower_one_sentence_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flwr", None)
-    monkeypatch.setitem(sys.modules, "flwr.app", None)
-    monkeypatch.delitem(sys.modules, "byzlib.federated.flower", raising=False)
-    with pytest.raises(ImportError, match=r'pip install "byzlib\[flower\]"'):
-        importlib.import_module("byzlib.federated.flower")
 
 
 flwr = pytest.importorskip("flwr", reason="needs Flower; `make test-federation` installs it")

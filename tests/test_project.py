@@ -158,9 +158,8 @@ def requirements(lines):
 
 
 def extras(project):
-    """What everyone is given; the other libraries of the benchmark are asked for by name."""
-    offered = project["optional-dependencies"].items()
-    return sum((lines for name, lines in offered if name != "bench"), [])
+    """What everyone is given; Flower and the benchmark's libraries are asked for by name."""
+    return sum((project["optional-dependencies"][name] for name in ("book", "test")), [])
 
 
 def test_conda_users_get_the_same():
@@ -176,22 +175,26 @@ def test_conda_users_get_the_same():
 def test_each_dependency_has_a_reason():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lists = re.findall(r"^\w+ = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    lines = "".join(lists[:4]).splitlines()
+    lines = "".join(lists[:5]).splitlines()
     assert len(lines) > 20 and all(re.search(r'^ +"[^"]+", +# \w', line) for line in lines)
     conda = (ROOT / "environment.yml").read_text(encoding="utf-8")
     unexplained = re.findall(r"^ +- [^#\n]*$", conda.split("dependencies:")[1], re.MULTILINE)
     assert [line.strip() for line in unexplained] == ["- python>=3.11", "- pip:"]
 
 
-def test_constraints_pin_what_is_needed_and_name_no_host():
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file, wanted", [
+    ("constraints.txt", ("book", "test")), ("constraints-federation.txt", ("flower", "test")),
+])  # fmt: skip
+def test_constraints_pin_what_is_needed_and_name_no_host(file, wanted):
+    text = (ROOT / file).read_text(encoding="utf-8")
     assert "://" not in text and "@" not in text and "--" not in text
     pins = {}
     for pin in map(Requirement, re.sub("  #.*", "", text).splitlines()):
         pins.setdefault(canonicalize_name(pin.name), []).append(str(pin.specifier)[2:])
         assert re.fullmatch(r"==[^,*]+", str(pin.specifier)), pin
     project = PYPROJECT["project"]
-    for name, specifier in requirements(project["dependencies"] + extras(project)).items():
+    offered = sum((project["optional-dependencies"][name] for name in wanted), [])
+    for name, specifier in requirements(project["dependencies"] + offered).items():
         assert pins.get(name) and all(map(specifier.contains, pins[name])), name
 
 
@@ -219,7 +222,7 @@ def bare(tmp_path):
     """The files that decide what make does, without an environment."""
     folder = tmp_path / "a bare clone"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "constraints-federation.txt"):
         shutil.copy(ROOT / name, folder)
     return folder
 
@@ -305,6 +308,15 @@ def test_another_place_for_the_environment_and_the_site(bare, tmp_path):
 
 
 @make
+def test_a_federation_has_an_environment_of_its_own(bare):
+    for given, place in (((), ".venv-federation"), (("VENV=/a/v",), "/a/v-federation")):
+        for target in ("federation", "test-federation"):
+            planned = run_make(bare, "-n", target, *given).stdout
+            assert f"-p {place} -c constraints-federation.txt -e '.[flower,test]'" in planned
+            assert f"{place}/bin/python -m" in planned and ".venv/bin" not in planned
+
+
+@make
 def test_a_place_that_cannot_be_written_is_named_with_a_way_out(bare):
     for target, way in [
         ("test", "make test VENV=/another/place"),
@@ -332,7 +344,7 @@ def test_ci_runs_the_tests_and_nothing_else():
     path = ROOT / ".ci/run"
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#!/usr/bin/env bash" and "set -euo pipefail" in lines
-    assert [line for line in lines if "make" in line] == ["make test"]
+    assert [line for line in lines if "make" in line] == ["make test", "make test-federation"]
     assert os.access(path, os.X_OK)
 
 
