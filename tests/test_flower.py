@@ -23,7 +23,6 @@ from byzlib.attacks import ATTACKS, local_sign_flip, sign_flip, stale
 from byzlib.federated import ByzantineFL, SimpleModel, split_dirichlet, split_iid
 from byzlib.market import planted_signal
 
-
 flwr = pytest.importorskip("flwr", reason="needs Flower; `make test-federation` installs it")
 
 from flwr.app import (  # noqa: E402
