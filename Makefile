@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BUILD := _build
 # What is asked for is typed after make; a shell may mean something else by such a name.
-$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS RECORD,$(eval $(name) :=))
+$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS RECORD LAB,$(eval $(name) :=))
 
 ifneq ($(words $(VENV))$(findstring ~,$(VENV)),1)
   $(error VENV names one folder, without a blank or a ~ in it; got "$(VENV)")
@@ -23,12 +23,13 @@ endif
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+BROWSER := $(VENV)/.browser
 PLACE := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup book test test-all test-portable test-claims style lab notebooks exercises
-.PHONY: table matrix candles trade bench federation test-federation writable
+.PHONY: help setup book pdf test test-all test-site test-portable test-claims style lab notebooks
+.PHONY: exercises table matrix candles trade bench federation test-federation writable
 
 # What a reader's shell holds must not change what is installed, tested, and printed.
 unexport $(filter PYTHON% PYTEST_%,$(.VARIABLES))
@@ -80,6 +81,9 @@ setup: $(READY) ## make the environment in .venv, as every other target does (VE
 book: $(READY) ## execute every chapter and build the reading site
 	@$(PY) -m notebooks.build_site "$(BUILD)"
 
+pdf: book $(BROWSER) ## print the whole book, answers last, into _build/book.pdf
+	@$(PY) -m notebooks.build_pdf "$(BUILD)"
+
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 test: style ## check style, library, book and every output of every chapter
 	@$(PYTEST)
@@ -87,6 +91,9 @@ test: style ## check style, library, book and every output of every chapter
 test-all: style ## the same with all that is slow and seldom fails, and the planted errors
 	@$(PYTEST) -m ""
 	@$(PY) -m tests.planted_errors
+
+test-site: $(BROWSER) ## open every page in a browser, wide and narrow, light and dark
+	@$(PYTEST) -m "" tests/test_browser.py
 
 test-portable: $(READY) ## play the book as other machines and seeds would (ONLY=07 VARIANTS=jitter)
 	@$(PY) -m tests.portable $(if $(ONLY),--only $(ONLY)) $(if $(VARIANTS),--variants $(VARIANTS))
@@ -100,7 +107,7 @@ test-claims: $(READY) ## plant errors in a copy of the library and see that each
 	@$(PY) -m tests.planted_errors $(ONLY)
 
 lab: exercises ## open the first chapter in JupyterLab
-	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT)
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT) $(LAB)
 
 notebooks: $(READY) ## re-execute the chapters in place, with figures/ (ONLY="03 04" for some)
 	@$(PY) -m notebooks.execute $(ONLY)
@@ -160,4 +167,11 @@ $(READY): pyproject.toml $(PINS) | writable
 	@$(CHECK) || { echo "Repairing $(VENV)" >&2; $(UV) '.[$(WANTED)]' --reinstall; }
 	@$(CHECK) || { echo "$(VENV) is broken: delete it and try again" >&2; exit 1; }
 	@$(PY) -W ignore -c 'import matplotlib.pyplot' 2>/dev/null
+	@touch $@
+
+# Chromium is Debian's, where this may install it; elsewhere one that is there is used.
+$(BROWSER): $(READY)
+	@$(UV) '.[book,test,browser]'
+	@$(PY) -m notebooks.browser >/dev/null || { test "$$(id -u)" = 0 && \
+	  apt-get install --yes --quiet chromium >/dev/null; } || true
 	@touch $@

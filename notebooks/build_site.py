@@ -6,6 +6,7 @@ Usage: python -m notebooks.build_site [FOLDER]
 """
 
 import copy
+import datetime
 import hashlib
 import json
 import re
@@ -85,7 +86,12 @@ def execute_changed(root, executed, record, done, needs):
         if done.get(path.name) != needs[path.name]
         or not (executed / path.name).exists()
     ]
-    execute.run_all(changed, keep)
+    took = execute.run_all(changed, keep)
+    times = executed.parent / "times.json"
+    known = json.loads(times.read_text()) if times.exists() else {}
+    today = datetime.date.today().isoformat()
+    known |= {name: [seconds, today] for name, seconds in took.items()}
+    times.write_text(json.dumps(known, indent=1))
 
 
 def of_files(root, paths):
@@ -116,7 +122,7 @@ def build_pages(executed, build, root=ROOT):
     """Turn executed notebooks and the Markdown beside them into pages."""
     import nbformat
 
-    from notebooks import execute, make_exercises
+    from notebooks import execute, make_exercises, site_parts
 
     for old in ("notebooks", "figures", "doctrees", "html"):
         shutil.rmtree(build / old, ignore_errors=True)
@@ -126,6 +132,10 @@ def build_pages(executed, build, root=ROOT):
     shutil.copy(root / "notebooks/conf.py", source)
     for name, content in execute.figures_folder(executed).items():
         execute.write(build / "figures" / name, content)
+    for name, text in site_parts.library_pages().items():
+        execute.write(source / "api" / name, text)
+    times = run_times(executed, build, site_parts.repository())
+    execute.write(source / "run_times.md", times)
     pages = {source / path.name: (path, described) for path in executed}
     for path in execute.exercises(root):
         page = source / "exercises/student" / path.name
@@ -139,6 +149,30 @@ def build_pages(executed, build, root=ROOT):
     done = subprocess.run([*command, *strict, *map(str, places)])
     if done.returncode:
         sys.exit("The pages have the faults listed above.")
+    for page in (build / "html/_sources").glob("*.ipynb"):
+        execute.write(page, site_parts.alone(page))
+
+
+NO_BUTTONS = """\
+There are no buttons to edit a chapter, to report a mistake or to launch it,
+because this site was built without `BYZLIB_REPOSITORY`, the address of its
+source."""
+
+
+def run_times(executed, build, repository):
+    """A page: when each chapter was executed, and how long that took."""
+    times = build / "times.json"
+    known = json.loads(times.read_text()) if times.exists() else {}
+    lines = ["---", "orphan: true", "---", "", "# Run times", ""]
+    lines += ["Each was executed for this site.", ""]
+    lines += ["| chapter | seconds | executed on |", "|---|---|---|"]
+    for path in executed:
+        seconds, day = known.get(path.name, (None, "not for this site"))
+        shown = "" if seconds is None else f"{seconds:.0f}"
+        lines.append(f"| [{path.stem}]({path.name}) | {shown} | {day} |")
+    if not repository:
+        lines += ["", NO_BUTTONS]
+    return "\n".join([*lines, ""])
 
 
 def described(notebook):

@@ -3,7 +3,9 @@
 import importlib.util
 from pathlib import Path
 
-from docutils import nodes
+from notebooks.site_parts import elsewhere, repository
+
+REPOSITORY = repository()  # BYZLIB_REPOSITORY; without it there are no buttons
 
 project = "Byzantine-Robust Federated Learning for Trading"
 author = "the authors of byzlib"
@@ -14,6 +16,11 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",  # `name` in a docstring leads to it
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "notebooks.site_parts",
 ]
 exclude_patterns = ["**.ipynb_checkpoints"]
 
@@ -21,6 +28,17 @@ exclude_patterns = ["**.ipynb_checkpoints"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
+
+# The library's pages: types are words, and some of them links elsewhere.
+default_role = "autolink"
+autodoc_typehints = "none"
+napoleon_use_param = napoleon_use_rtype = False
+napoleon_use_ivar = True
+highlight_language = "none"
+napoleon_custom_sections = ["Source"]
+nitpick_ignore_regex = [("py:(class|exc|obj)", ".*")]  # of docstrings only
+intersphinx_mapping = elsewhere()
+
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 
@@ -32,6 +50,21 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+if REPOSITORY:
+    html_theme_options |= {
+        "repository_url": REPOSITORY,
+        "repository_branch": "main",
+        "path_to_docs": "notebooks",
+        "use_repository_button": True,
+        "use_issues_button": True,
+        "use_edit_page_button": True,
+        "launch_buttons": {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        },
+    }
+html_show_search_summary = False  # a page opened from a disk cannot fetch
 html_copy_source = True  # a reader may take a chapter away
 html_show_sphinx = False
 html_last_updated_fmt = None
@@ -43,19 +76,5 @@ mathjax = Path(mathjax).parent / "static/mathjax/tex-svg-full.js"
 html_static_path = ["_static", str(mathjax)]
 mathjax_path = "tex-svg-full.js"
 html_css_files = ["book.css"]
-
-
-def keep_formulas_whole(app, document):
-    """Give MathJax each formula as it is written.
-
-    Otherwise one with a line break is wrapped in an environment in which
-    \\tag is not allowed.
-    """
-    for formula in document.findall(nodes.math_block):
-        if not formula.get("number"):
-            formula[:] = [nodes.Text(rf"\[{formula.astext()}\]")]
-            formula["no-wrap"] = True
-
-
-def setup(app):
-    app.connect("doctree-read", keep_formulas_whole)
+html_js_files = [("book.js", {"priority": 100})]  # before the theme's
+html_context = {"default_mode": "auto"}

@@ -127,8 +127,11 @@ def write(path, content):
 
 
 def run_all(paths, keep):
-    """Execute two at a time and `keep(path, notebook)`; exit if one failed."""
-    failures, running = [], []
+    """Execute two at a time and `keep(path, notebook)`; exit if one failed.
+
+    Returns the seconds that each took, {name: seconds}.
+    """
+    failures, running, took = [], [], {}
     bar = tqdm(
         total=len(paths),
         disable=not paths,
@@ -141,7 +144,7 @@ def run_all(paths, keep):
         bar.set_postfix_str(", ".join(running))
         try:
             keep(path, run(path))
-            seconds = time.perf_counter() - started
+            took[path.name] = seconds = time.perf_counter() - started
             bar.write(f"  {path.stem}: {seconds:.0f} s", sys.stderr)
         except Exception as error:  # a dead kernel or an endless cell, too
             failures.append(trouble(path, error))
@@ -154,6 +157,7 @@ def run_all(paths, keep):
         two(delayed(attempt)(path) for path in paths)
     if failures:
         sys.exit("\n".join(["", *sorted(failures)]))
+    return took
 
 
 def trouble(path, error):

@@ -31,7 +31,8 @@ def drawing(slope=1):
 
 
 def test_every_rule_has_its_own_look():
-    assert set(plotting.LOOK) >= set(RULES)
+    unseen = set(RULES) - set(plotting.LOOK)
+    assert not unseen, f"give {unseen} a colour, marker and dash in LOOK in byzlib/plotting.py"
     for part in range(3):
         parts = [look[part] for look in plotting.LOOK.values()]
         assert len(set(map(str, parts))) == len(parts)

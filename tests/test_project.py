@@ -183,7 +183,8 @@ def test_each_dependency_has_a_reason():
 
 
 @pytest.mark.parametrize("file, wanted", [
-    ("constraints.txt", ("book", "test")), ("constraints-federation.txt", ("flower", "test")),
+    ("constraints.txt", ("book", "test", "browser")),
+    ("constraints-federation.txt", ("flower", "test")),
 ])  # fmt: skip
 def test_constraints_pin_what_is_needed_and_name_no_host(file, wanted):
     text = (ROOT / file).read_text(encoding="utf-8")
@@ -387,13 +388,16 @@ def test_the_workflow_runs_every_python_that_is_allowed():
     assert versions.keys() == {"pinned", "lowest", "newest"} and not versions["newest"]
 
 
-def test_the_workflow_may_read_and_only_the_last_job_may_publish():
+def test_the_workflow_may_read_and_only_the_last_jobs_may_publish():
     whole = yaml.safe_load(WORKFLOW)
     assert whole[True].keys() == {"push", "pull_request", "workflow_dispatch", "schedule"}
     assert whole["permissions"] == {"contents": "read"}
     writing = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
-    assert writing == {"publish": {"pages": "write", "id-token": "write"}}
-    assert "github.ref == 'refs/heads/main'" in JOBS["publish"]["if"]
+    assert writing == {
+        "publish": {"pages": "write", "id-token": "write"}, "launch": {"contents": "write"}
+    }  # fmt: skip
+    for name in writing:
+        assert "github.event_name == 'push' && github.ref == 'refs/heads/main'" in JOBS[name]["if"]
 
 
 def test_actions_are_pinned():

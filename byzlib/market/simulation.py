@@ -36,11 +36,16 @@ SYMBOLS = {
 class Regime:
     """How a stretch of time differs from the calibrated market.
 
-    volatility : factor on every candle's standard deviation, > 0.
-    memory : correlation of the next standardised return with this one, in (-1, 1). Real
+    Parameters
+    ----------
+    volatility : float
+        Factor on every candle's standard deviation, > 0.
+    memory : float
+        Correlation of the next standardised return with this one, in (-1, 1). Real
         five-minute returns are near -0.02; 0.2 lets the sign be guessed right in 56 % of candles
         (1/2 + arcsin(memory) / pi). Positive: moves go on; negative: they turn back.
-    drift : log return a day.
+    drift : float
+        Log return a day.
     """
 
     volatility: float = 1.0
