@@ -203,6 +203,9 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == byzlib.__version__ == metadata.version("byzlib")
     assert PYPROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "byzlib.__version__"}
+    date = f"{citation['date-released']:%d %B %Y}"
+    assert f"version {citation['version']}, {date}" in README
+    assert f"## {citation['version']}, {date}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert citation["license"] == PYPROJECT["project"]["license"].split(" AND ")
 
 
