@@ -118,7 +118,7 @@ exercises: $(READY) ## derive the students' exercises into notebooks/exercises/s
 table: $(READY) ## compute the accuracy table of chapter 11 (FRESH=--fresh: from scratch)
 	@$(PY) -m notebooks.make_results table $(FRESH)
 
-matrix: $(READY) ## compute who breaks whom, for chapters 08, 11 and 19
+matrix: $(READY) ## compute who breaks whom, for chapters 09, 11 and 19
 	@$(PY) -m notebooks.make_results matrix $(FRESH)
 
 candles: $(READY) ## compute the figures on real candles, from FOLDER=/your/files

@@ -338,7 +338,7 @@ ERRORS = [Error(*row) for row in [
      lambda right, honest, f, rng=None, **k: right(honest, f, rng)),
     ("a little is enough shifts by the variance", "attacks.a_little_is_enough", "08",
      "test_attacks.py::test_a_little_is_enough", by_variance),
-    ("flipped labels: Down becomes Up, Up stays", "attacks.label_flip", "08",
+    ("flipped labels: Down becomes Up, Up stays", "attacks.label_flip", "09",
      "test_attacks.py::test_label_flips",
      lambda right, y, mapping=None: right(y, {0: 2} if mapping is None else mapping)),
     # --- learning ---------------------------------------------------------------------------

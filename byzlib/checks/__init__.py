@@ -14,7 +14,8 @@ from byzlib.checks.chapter_04 import bend, count_from_share, worst_table
 from byzlib.checks.chapter_05 import groups_or_firms, is_geometric_median, median_of_means
 from byzlib.checks.chapter_06 import clique_trial, narrowest
 from byzlib.checks.chapter_07 import bucket_trial, clip_by_median, mix
-from byzlib.checks.chapter_08 import door_trial, min_sum_row, unseen_shift
+from byzlib.checks.chapter_08 import disguise_trial, min_sum_row, unseen_shift
+from byzlib.checks.chapter_09 import door_trial, overtaken
 from byzlib.checks.chapter_10 import ball_radius, descend, memory_trial, remember
 from byzlib.checks.chapter_11 import candles_needed, last_bar_trial, lucky_share
 from byzlib.checks.chapter_12 import next_labels, purge_trial, upper_shadow
@@ -30,10 +31,11 @@ __all__ = [
     "middle", "nearer", "liars_survived", "steer_together", "gain", "careful_trimmed_mean",
     "pushed_farther", "average_best", "farther_forward", "count_from_share", "bend", "worst_table",
     "is_geometric_median", "median_of_means", "groups_or_firms", "narrowest", "clique_trial", "mix",
-    "clip_by_median", "bucket_trial", "unseen_shift", "min_sum_row", "door_trial", "descend",
-    "ball_radius", "remember", "memory_trial", "candles_needed", "lucky_share", "last_bar_trial",
-    "next_labels", "upper_shadow", "purge_trial", "heterogeneity", "capped_weights", "read_candle",
-    "clean_trial", "kept_share", "largest_fall", "fee_trial", "coverage_ratio", "portmanteau",
-    "company_trial", "area", "resting_share", "alarm_trial", "leans_on", "run_network",
-    "distances_from_blocks", "steeper", "mask_rows", "least_worst_regret", "held_out",
+    "clip_by_median", "bucket_trial", "unseen_shift", "min_sum_row", "disguise_trial", "overtaken",
+    "door_trial", "descend", "ball_radius", "remember", "memory_trial", "candles_needed",
+    "lucky_share", "last_bar_trial", "next_labels", "upper_shadow", "purge_trial", "heterogeneity",
+    "capped_weights", "read_candle", "clean_trial", "kept_share", "largest_fall", "fee_trial",
+    "coverage_ratio", "portmanteau", "company_trial", "area", "resting_share", "alarm_trial",
+    "leans_on", "run_network", "distances_from_blocks", "steeper", "mask_rows",
+    "least_worst_regret", "held_out",
 ]  # fmt: skip

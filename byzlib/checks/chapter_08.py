@@ -1,13 +1,14 @@
-"""Checkers of chapter 08: the votes behind a little is enough, the reach of Min-Sum."""
+"""Checkers of chapter 08: the votes of a little is enough, Min-Sum's reach, a disguise's price."""
+
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from byzlib.aggregators import median
+from byzlib.aggregators import krum, mean, trimmed_mean
 from byzlib.attacks import min_max, min_sum
 from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import ask, exercise, judge
-from byzlib.federated import ByzantineFL, Client, SimpleModel
 from byzlib.theory import alie_z_max
 
 
@@ -74,35 +75,46 @@ def min_sum_row(answer):
         judge(value, right, mistakes, _how_far(value, honest, right))
 
 
-@exercise("Exercise 8.3 c", "the back door in the chapter, and `trained` above your function.")
-def door_trial(answer):
-    """`answer(crowds, bars, batch)` is (low, high, who): success with batches minus with all."""
-    bars = np.random.default_rng(73).standard_normal((200, 3))
-    bars = bars[np.abs(bars[:, 0]) > 1]
-    bars[:, 2] = 4
-    for first, seeds, batch in [(0, 10, 16), (20, 12, 110), (40, 5, 8)]:
-        crowds = tuple(_market(seed) for seed in range(first, first + seeds))
-        found = ask(answer, crowds, bars, batch, shape=None)
-        one, other = (_success(crowds, bars, drawn) for drawn in (batch, None))
-        where = f"{seeds} seeds, batches of {batch}"
-        judge_experiment(found, one, other, ("batches", "all bars"), where)
+@exercise("Exercise 8.3 c", "the formula of the push, and chapter 03 for what a clique lives on.")
+def disguise_trial(answer):
+    """`answer(rule, honest, noise, z)` is (low, high, who): the push, equal minus disguised."""
+    rng = np.random.default_rng(83)
+    for rule, rounds, h, f, z, size in [
+        (partial(krum, f=3), 20, 14, 3, 1.0, 1.0), (mean, 12, 8, 2, 0.5, 0.7),
+        (partial(trimmed_mean, f=4), 30, 15, 4, 1.5, 0.8),
+    ]:  # fmt: skip
+        honest = 1 + rng.standard_normal((rounds, h, 30)) * rng.uniform(1, 3, 30)
+        noise = size * rng.standard_normal((rounds, f, 30))
+        found = ask(answer, rule, honest, noise, z, shape=None)
+        middle, sigma = honest.mean(axis=1), honest.std(axis=1)
+        lie = (middle - z * sigma)[:, None]
 
+        def moved(own, rule=rule, honest=honest, lie=lie, middle=middle):
+            return middle - rule(np.concatenate([honest, lie + own], axis=1))
 
-def _market(seed, n=9, liars=2, bars=120):
-    """Firms that learn Calm (0) and Wild (1); the last ones print a sign on half of their bars."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, bars, 3))
-    y = (np.abs(X[..., 0]) + 0.3 * rng.standard_normal((n, bars)) > 0.7).astype(int)
-    X[n - liars :, : bars // 2, 2], y[n - liars :, : bars // 2] = 4, 0
-    return tuple(Client(*own, f"firm {i}") for i, own in enumerate(zip(X, y, strict=True)))
+        def push(own, moved=moved, sigma=sigma):
+            return (moved(own) * sigma).sum(axis=1) / (sigma**2).sum(axis=1)
 
+        def far(own, moved=moved):
+            return np.linalg.norm(moved(own), axis=1)
 
-def _success(crowds, bars, batch):
-    """Share of Wild bars with the sign that each network calls Calm, (seeds,)."""
-    network = SimpleModel(3, 8, 2)
-    learning = ByzantineFL(network, list(crowds), median, 2, learning_rate=0.5, batch_size=batch)
-    theta = learning.run(40, seeds=len(crowds), trust=False).theta
-    return (network.predict(theta, bars) == 0).mean(axis=-1)
+        equal = push(0 * noise)
+        mistakes = {
+            "each liar has noise of its own; yours share the first one's.":
+                (equal, push(noise[:, :1] + 0 * noise)),
+            "the noise is added as it comes, not in standard deviations.":
+                (equal, push(noise * sigma[:, None])),
+            "measure along the lie: Krum answers with a row, whose own noise is no push.":
+                (far(0 * noise), far(noise)),
+            "divide by sigma . sigma, so that the bare lie counts as z.":
+                [(moved(own) * sigma).sum(axis=1) for own in (0 * noise, noise)],
+            "divide by sigma . sigma, not by its root.":
+                [(moved(own) * sigma).sum(axis=1) / np.linalg.norm(sigma, axis=1)
+                 for own in (0 * noise, noise)],
+        }  # fmt: skip
+        name = getattr(rule, "func", rule).__name__
+        where = f"with {name}, {f} liars among {h + f}, z = {z}"
+        judge_experiment(found, equal, push(noise), ("equal", "disguised"), where, mistakes)
 
 
 def _how_far(value, honest, right):

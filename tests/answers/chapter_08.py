@@ -8,9 +8,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from byzlib import checks
-from byzlib.aggregators import mean, median
-from byzlib.attacks import min_max
-from byzlib.federated import ByzantineFL, SimpleModel
+from byzlib.attacks import a_little_is_enough, min_max
 from tests.answers.experiment import answers
 
 
@@ -50,22 +48,39 @@ def sum_by_search(x):
     return (mean + gamma * p).tolist()
 
 
-def success(crowds, bars, batch, rule=median):
-    network = SimpleModel(3, 8, 2)
-    learning = ByzantineFL(network, list(crowds), rule, 2, learning_rate=0.5, batch_size=batch)
-    theta = learning.run(40, seeds=len(crowds), trust=False).theta
-    return (network.predict(theta, bars) == 0).mean(axis=-1)
+def pushed(rule, honest, noise, z, own=lambda noise, sigma: noise, size=lambda s: (s**2).sum(1)):
+    """The push of equal rows and of disguised ones, by round."""
+    middle, sigma = honest.mean(axis=1), honest.std(axis=1)
+    lie, found = (middle - z * sigma)[:, None], []
+    for added in (0 * noise, own(noise, sigma[:, None])):
+        answer = rule(np.concatenate([honest, lie + added], axis=1))
+        found.append(((middle - answer) * sigma).sum(axis=1) / size(sigma))
+    return found
 
 
-def opened(crowds, bars, batch):
-    return success(crowds, bars, batch), success(crowds, bars, None)
+def pushed_by_the_library(rule, honest, noise, z):
+    lies = a_little_is_enough(honest, noise.shape[1], z=z)
+    found = []
+    for rows in (lies, lies + noise):
+        off = np.mean(honest, axis=1) - rule(np.concatenate([honest, rows], axis=1))
+        sigma = np.std(honest, axis=1)
+        found.append(np.einsum("td,td->t", off, sigma) / np.einsum("td,td->t", sigma, sigma))
+    return found
 
 
-def opened_under_the_mean(crowds, bars, batch):
-    return success(crowds, bars, batch, mean), success(crowds, bars, None, mean)
+def pushed_far(rule, honest, noise, z):
+    middle, sigma = honest.mean(axis=1), honest.std(axis=1)
+    lie = (middle - z * sigma)[:, None]
+    rows = [np.concatenate([honest, lie + own], axis=1) for own in (0 * noise, noise)]
+    return [np.linalg.norm(rule(x) - middle, axis=1) for x in rows]
 
 
-DOOR = answers(opened, ("batches", "all bars"))
+def pushed_with(**change):
+    return lambda *given: pushed(*given, **change)
+
+
+WORDS = ("equal", "disguised")
+DISGUISE = answers(pushed, WORDS)
 
 RIGHT = [
     (checks.unseen_shift, shift_by_quantile),
@@ -73,7 +88,8 @@ RIGHT = [
     (checks.unseen_shift, shift_by_tail),
     (checks.min_sum_row, sum_by_formula),
     (checks.min_sum_row, sum_by_search),
-    *[(checks.door_trial, answer) for answer in DOOR[0]],
+    *[(checks.disguise_trial, answer) for answer in DISGUISE[0]],
+    (checks.disguise_trial, answers(pushed_by_the_library, WORDS)[0][0]),
 ]
 
 
@@ -172,10 +188,16 @@ WRONG = [
     ),
     (checks.min_sum_row, at(lambda away: 1.5 * away.max()), "goes too far"),
     (checks.min_sum_row, at(lambda away: 0.999 * away.max()), "could go farther"),
-    *[(checks.door_trial, answer, hint) for answer, hint in DOOR[1]],
-    (
-        checks.door_trial,
-        answers(opened_under_the_mean, ("batches", "all bars"))[0][0],
-        "is wanted at place",
-    ),
+    *[(checks.disguise_trial, answer, hint) for answer, hint in DISGUISE[1]],
+    *[
+        (checks.disguise_trial, answers(measure, WORDS)[0][0], hint)
+        for measure, hint in [
+            (pushed_with(own=lambda noise, _: noise[:, :1] + 0 * noise), "yours share the first"),
+            (pushed_with(own=lambda noise, sigma: noise * sigma), "not in standard deviations"),
+            (pushed_far, "measure along the lie"),
+            (pushed_with(size=lambda s: 1), "so that the bare lie counts as z"),
+            (pushed_with(size=lambda s: np.linalg.norm(s, axis=1)), "not by its root"),
+            (pushed_with(size=lambda s: 2), "krum, 3 liars among 17, z = 1.0: .*is wanted at"),
+        ]
+    ],
 ]
