@@ -342,8 +342,7 @@ def contents(root):
     index = (root / "notebooks/index.md").read_text(encoding="utf-8")
     trees = re.findall(r"^```\{toctree\}\n(.*?)^```", index, re.MULTILINE | re.DOTALL)
     listed = re.findall(r"^(?!:)\S+$", "\n".join(trees), re.MULTILINE)
-    pages = [name for name in listed if "/" not in name]
-    pages = [name for name in pages if not (root / "notebooks" / f"{name}.md").exists()]
+    pages = [name for name in listed if re.match(r"(\d\d|[A-Z])_", name)]
     table = re.findall(
         r"^\|.*?\]\(notebooks/([^/)]+)\.ipynb\)", (root / "README.md").read_text("utf-8"), re.M
     )
