@@ -166,6 +166,11 @@ def half_first_layer(right, self, *arguments):
     return slope
 
 
+def swapped(right, *arguments, **options):
+    tests = right(*arguments, **options)
+    return tests._replace(beyond=tests.overall, overall=tests.beyond)
+
+
 def by_variance(right, honest, f, rng=None, **options):
     honest = np.asarray(honest, float)
     mean, spread = honest.mean(axis=-2, keepdims=True), honest.std(axis=-2, keepdims=True)
@@ -368,6 +373,30 @@ ERRORS = [Error(*row) for row in [
     ("the baseline is the rarest class", "metrics.majority_share", "12",
      "test_metrics.py::test_by_hand",
      lambda right, y: np.min([(np.asarray(y) == k).mean(axis=-1) for k in np.unique(y)], axis=0)),
+    ("a sample of the clients is all of them", "federated.ByzantineFL.run", "",
+     "test_sampling.py::test_against_a_slow_loop",
+     lambda right, self, *a, **k: right(but(self, asked=self.n), *a, **k)),
+    ("nobody is late", "federated.ByzantineFL.run", "",
+     "test_sampling.py::test_against_a_slow_loop",
+     lambda right, self, *a, **k: right(but(self, late=0.0), *a, **k)),
+    ("a sample is lost with as many liars as it bears", "theory.oversampled", "",
+     "test_sampling.py::test_oversampled_by_counting_all_samples",
+     lambda right, n, f, sampled, bear: right(n, f, sampled, np.maximum(np.subtract(bear, 1), 0))),
+    # --- risk -------------------------------------------------------------------------------
+    ("expected shortfall is value at risk", "risk.expected_shortfall", "15",
+     "test_risk.py::test_shortfall_is_the_mean_quantile_below_q",
+     lambda right, returns, q=0.01: -np.quantile(returns, q, axis=-1)),
+    ("every year is green", "risk.traffic_light", "15",
+     "test_risk.py::test_the_zones_come_from_the_binomial_law",
+     lambda right, exceeded, p=0.01: np.full(np.shape(exceeded)[:-1], "green")),
+    ("only neighbouring days are looked at", "risk.ljung_box", "15",
+     "test_risk.py::test_memory_beyond_neighbours_as_statsmodels_has_it",
+     lambda right, exceeded, lags=10, **k: right(exceeded, 1, **k)),
+    ("the two tests of a shortfall change places", "risk.acerbi_szekely", "15",
+     "test_risk.py::test_shortfall_tests_by_their_definition", swapped),
+    ("a margin covers twice of itself", "risk.uncovered_loss", "16",
+     "test_risk.py::test_what_a_margin_does_not_cover",
+     lambda right, returns, margin: right(returns, 2 * np.asarray(margin))),
     # --- the market -------------------------------------------------------------------------
     ("labels are shifted: the bar's own return", "market.labels", "12",
      "test_features.py::test_labels_by_hand", bars_own),
