@@ -12,7 +12,9 @@ import functools
 import inspect
 import operator
 
+import array_api_compat
 import numpy as np
+from array_api_compat import array_namespace, device
 from scipy.special import gammaln, ndtri
 
 EXACT = ("mean", "trimmed mean", "median")
@@ -61,7 +63,7 @@ def refuse_unpaired(caller, **tables):
 def as_reals(values, caller):
     """`values` as a float64 array of any shape; other types and masked arrays are refused."""
     refuse_masked(values, caller)
-    array = np.asarray(values)
+    array = to_numpy(values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}")
     return array.astype(np.float64)
@@ -79,25 +81,86 @@ def is_constant(values, axis=-1):
     return np.ptp(values, axis=axis, keepdims=True) <= 1e-8 * size
 
 
-def as_updates(updates, caller):
-    """`updates` as an array (..., n, d), float32 or else float64; or a sentence why not."""
+def as_updates(updates, caller, tensors=False):
+    """`updates` as an array (..., n, d), float32 or else float64; or a sentence why not.
+
+    Tensors become arrays, unless they are asked for: then they stay what and where they are.
+    """
+    array = updates
     if type(updates) is not np.ndarray:
         refuse_masked(updates, caller)
-    try:
-        array = np.asarray(updates)
-    except ValueError:
-        raise ValueError(
-            f"{caller} needs updates of shape (..., n, d); got rows of different lengths{LAYERS}"
-        ) from None
-    if array.dtype.kind not in "fiu":
-        hint = LAYERS if array.dtype == object else ""
+        try:
+            array = updates if tensors and is_tensor(updates) else to_numpy(updates)
+        except ValueError:
+            lengths = f"got rows of different lengths{LAYERS}"
+            raise ValueError(f"{caller} needs updates of shape (..., n, d); {lengths}") from None
+    is_array = isinstance(array, np.ndarray)
+    if not (
+        array.dtype.kind in "fiu" if is_array else _is_of(array, ("real floating", "integral"))
+    ):
+        hint = LAYERS if is_array and array.dtype == object else ""
         raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}{hint}")
     if array.ndim < 2 or 0 in array.shape[-2:]:
         raise ValueError(
             f"{caller} needs updates of shape (..., n, d) with n >= 1 and d >= 1; "
-            f"got {array.shape}{LAYERS}"
+            f"got {tuple(array.shape)}{LAYERS}"
         )
+    if not is_array:
+        return _computable(array)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+# Arrays of PyTorch, CuPy, JAX, and of what else keeps to the array API are called tensors here.
+
+
+def is_tensor(x):
+    """Is this an array of another library than NumPy?"""
+    if isinstance(x, np.ndarray) or isinstance(x, np.generic | list | tuple):
+        return False
+    return hasattr(x, "__array_namespace__") or array_api_compat.is_torch_array(x)
+
+
+def to_numpy(values):
+    """np.asarray; of a tensor its numbers on the host, without gradient, 16 bits as 32."""
+    if not is_tensor(values):
+        return np.asarray(values)
+    x = _computable(values) if _is_of(values, "real floating") else values
+    if array_api_compat.is_cupy_array(x):
+        return x.get()
+    if array_api_compat.is_torch_array(x):
+        x = x.cpu()
+    return np.asarray(x) if array_api_compat.is_jax_array(x) else np.from_dlpack(x)
+
+
+def like(values, x):
+    """Numbers in the library, on the device and with the dtype of x.
+
+    Where x are whole numbers of a tensor, the dtype stays their own.
+    """
+    if isinstance(x, np.ndarray):
+        return values.astype(x.dtype, copy=False)
+    xp = array_namespace(x)
+    if isinstance(values, np.ndarray):
+        values = xp.asarray(values, device=device(x))
+    return xp.astype(values, x.dtype, copy=False) if _is_of(x, "real floating") else values
+
+
+def has_float64(x):
+    """Are there 64 bits where x is? In JAX only if somebody has switched them on."""
+    dtypes = array_namespace(x).__array_namespace_info__().dtypes
+    return "float64" in dtypes(device=device(x), kind="real floating")
+
+
+def _is_of(x, kind):
+    return array_namespace(x).isdtype(x.dtype, kind)
+
+
+def _computable(x):
+    """A tensor cut off from its gradient, of 32 or 64 bits."""
+    xp, x = array_namespace(x), x.detach() if hasattr(x, "detach") else x
+    if not _is_of(x, "real floating"):
+        return xp.astype(x, xp.float64 if has_float64(x) else xp.float32)
+    return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 
 
 def as_count(value, name, caller, least=None):

@@ -10,8 +10,9 @@ import inspect
 import math
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from byzlib.theory import as_count, as_updates, free_parameters
+from byzlib.theory import as_count, as_updates, free_parameters, is_tensor, like, to_numpy
 
 
 def rule(slope, start, rows=None, name=None):
@@ -26,9 +27,9 @@ def rule(slope, start, rows=None, name=None):
     name : str, optional
         What error messages call the rule; the name of the body by default.
 
-    The body sees finite x (trials, n, d), and answers with (trials, d), or (trials, n', d) where it
-    is a pre-aggregation, and with the weights (trials, n) or (trials, n', n), or a function that
-    computes them.
+    The body sees finite x (trials, n, d), an array or a tensor, and answers with (trials, d), or
+    (trials, n', d) where it is a pre-aggregation, and with the weights (trials, n) or
+    (trials, n', n), an array or a function that computes it.
     """
 
     def decorate(body):
@@ -37,7 +38,7 @@ def rule(slope, start, rows=None, name=None):
 
         @functools.wraps(body)
         def checked(updates, *args, return_weights=False, **options):
-            x, f = as_updates(updates, caller), 0
+            x, f = as_updates(updates, caller, tensors=True), 0
             *lead, n, d = x.shape
             if takes_f:
                 f, *args = (options.pop("f"), *args) if "f" in options else args or [None]
@@ -46,23 +47,26 @@ def rule(slope, start, rows=None, name=None):
                 given = f"n = {n}, f = {f}" if takes_f else f"n = {n}"
                 raise ValueError(f"{caller} needs {_range(slope, start)}; got {given}")
 
-            def answer(x, broken=0):
-                count = (max(f - broken, 0),) if takes_f else ()
-                return body(x, *count, *args, **options)
-
-            x = x.reshape(math.prod(lead), n, d)
+            x = reshaped(x, (math.prod(lead), n, d))
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if all_finite(x):
-                    result, weights = answer(x)
+                    result, weights = body(x, *([f] if takes_f else []), *args, **options)
                 else:
                     # Without an f, a rule tolerates any minority of broken rows.
                     spare = f if takes_f else (n - 1) // 2
-                    result, weights = _without_broken_rows(answer, x, spare, caller, rows)
-                result = result.astype(x.dtype, copy=False).reshape(*lead, *result.shape[1:])
+
+                    def answer(rows, broken):
+                        count = [max(f - broken, 0)] if takes_f else []
+                        return body(rows, *count, *args, **options)
+
+                    result, weights = _without_broken_rows(answer, to_numpy(x), spare, caller, rows)
+                result = like(result, updates if is_tensor(x) else x)
+                result = reshaped(result, (*lead, *result.shape[1:]))
                 if not return_weights:
                     return result
                 weights = _evaluated(weights)
-                return result, weights.reshape(*lead, *weights.shape[1:])
+                weights = like(weights, x) if is_tensor(x) else weights
+                return result, reshaped(weights, (*lead, *weights.shape[1:]))
 
         checked.__signature__ = _with_return_weights(inspect.signature(body))
         return checked
@@ -72,6 +76,9 @@ def rule(slope, start, rows=None, name=None):
 
 def all_finite(x):
     """Is there no NaN and no infinity? One pass without a copy when all is well."""
+    if is_tensor(x):
+        xp = array_namespace(x)
+        return bool(xp.all(xp.isfinite(x)))
     # Squares can overflow where all is finite, so infinity is a suspicion only.
     return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
 
@@ -114,6 +121,11 @@ def _without_broken_rows(answer, x, spare, caller, rows):
         return share
 
     return result, matrix
+
+
+def reshaped(x, shape):
+    """x.reshape, which not all tensors have."""
+    return array_namespace(x).reshape(x, shape) if is_tensor(x) else x.reshape(shape)
 
 
 def _evaluated(weights):

@@ -10,6 +10,9 @@ import functools
 from dataclasses import dataclass, field
 
 import numpy as np
+from array_api_compat import array_namespace, device
+
+from byzlib.theory import has_float64, is_tensor, like, to_numpy
 
 PIECE = 512  # columns whose products are summed in their own type; the sums go on in float64
 TABLES = 1 << 20  # numbers that the products of several pieces may take
@@ -25,7 +28,7 @@ SMALLEST = np.finfo(np.float64).smallest_subnormal
 class Distances:
     """Squared distances between the rows of each trial.
 
-    rows : (trials, n, d) as they were given
+    x : (trials, n, d) as they were given; `rows` are the same on the host, where a choice is close
     table : (trials, n, n) float64, symmetric, zero for equal rows only; infinity or the smallest
         float stands for a square that is no float (`lost_squares`)
     error : (trials,) bound on the relative error of the entries
@@ -34,7 +37,7 @@ class Distances:
     exact : dict of the pairs that were subtracted to settle a choice
     """
 
-    rows: np.ndarray
+    x: object
     table: np.ndarray
     error: np.ndarray
     gram: np.ndarray
@@ -44,17 +47,33 @@ class Distances:
         """The same for some of the trials."""
         return Distances(self.rows[some], self.table[some], self.error[some], self.gram[some])
 
+    @functools.cached_property
+    def rows(self):
+        return to_numpy(self.x)
+
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def squared_distances(x):
     """All pairwise squared distances of finite x (trials, n, d), as `Distances`."""
-    gram, bound = _products(x)
+    if is_tensor(x):
+        (gram, bound), dtype = _products_of_tensors(x), np.dtype(np.float64)
+    else:
+        (gram, bound), dtype = _products(x), x.dtype
     table, reach = _expanded(gram)
     error = bound * _largest_ratio(reach, table)
-    in_range = TINY[x.dtype] <= reach.min(initial=1.0) and reach.max(initial=1.0) <= HUGE
-    if not (in_range and error.max(initial=0.0) <= SURE[x.dtype]):
-        _mend(x, gram, table, reach, error, bound)
+    in_range = TINY[dtype] <= reach.min(initial=1.0) and reach.max(initial=1.0) <= HUGE
+    if not (in_range and error.max(initial=0.0) <= SURE[dtype]):
+        _mend(to_numpy(x), gram, table, reach, error, bound)
     return Distances(x, table, error, gram)
+
+
+def _products_of_tensors(x):
+    """As `_products`, of the rows moved to the first, in float64; where x is, if that has it."""
+    xp = array_namespace(x)
+    rows = xp.astype(x, xp.float64) if has_float64(x) else to_numpy(x).astype(np.float64)
+    rows = rows - rows[:, :1, :]
+    bound = (x.shape[2] + 4) * float(np.finfo(np.float64).eps)
+    return to_numpy(rows @ rows.mT).copy(), bound
 
 
 def _products(x):
@@ -82,6 +101,8 @@ def _products(x):
 def squared_lengths(x):
     """|x|^2 of each row in float64, (..., n, d) -> (..., n), in pieces as `_products`."""
     *lead, d = x.shape
+    if is_tensor(x):
+        return to_numpy(array_namespace(x).vecdot(x, x)).astype(np.float64)
     if d <= 2 * PIECE or x.dtype == np.float64:
         return np.vecdot(x, x).astype(np.float64, copy=False)
     whole = d - d % PIECE
@@ -101,13 +122,14 @@ def _with_itself(x):
 
 
 def _expanded(gram):
-    """|x|^2 + |y|^2 - 2 x.y for all pairs, zero for a row and itself; and |x|^2 + |y|^2."""
+    """|x|^2 + |y|^2 - 2 x.y and |x|^2 + |y|^2 for all pairs; 0 and 1 for a row and itself."""
     trials, n, _ = gram.shape
     norms = gram.reshape(trials, n * n)[:, :: n + 1]
     reach = norms[:, :, None] + norms[:, None, :]
     # The two halves may have rounded x.y and y.x differently.
     table = reach - (gram + gram.swapaxes(1, 2))
     table.reshape(trials, n * n)[:, :: n + 1] = 0.0
+    reach.reshape(trials, n * n)[:, :: n + 1] = 1.0
     return table, reach
 
 
@@ -274,11 +296,11 @@ def _settled(distances, t, unit, contested, among, k):
 
 def lexicographic_rank(x):
     """Place of each client when the rows of a trial are sorted like words: (trials, n)."""
-    first = x[..., 0]
+    first = to_numpy(x[..., 0])
     order = np.argsort(first, axis=-1, kind="stable")
     ordered = np.take_along_axis(first, order, axis=-1)
     for t in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=-1)):
-        order[t] = _lexicographic(x[t], order[t])
+        order[t] = _lexicographic(to_numpy(x[int(t), ...]), order[t])
     return np.argsort(order, axis=-1)
 
 
@@ -292,7 +314,7 @@ def _lexicographic(rows, which):
     return sorted(which, key=functools.cmp_to_key(compare))
 
 
-def weighted_means(matrix, x, table, rest=1.0):
+def weighted_means(matrix, x, table, rest=None):
     """sum_j w_ij x_j for weights that sum to 1: (trials, k, n), (trials, n, d) -> (trials, k, d).
 
     The weights are the matrix times `rest`, by which the sums are multiplied afterwards.
@@ -300,13 +322,23 @@ def weighted_means(matrix, x, table, rest=1.0):
     Rounding would move the mean of equal rows by a last digit; by their squared distances `table`
     they are known, and average to themselves.
     """
-    means = matrix.astype(x.dtype, copy=False) @ x
-    if rest != 1:
-        means *= rest
     trials, n, _ = table.shape
     if np.count_nonzero(table) < trials * n * (n - 1):  # some rows are equal
         some = matrix.argmax(axis=-1)
         apart = (matrix > 0) & (np.take_along_axis(table, some[..., None], axis=1) > 0)
-        t, i = np.nonzero(~apart.any(axis=-1))
-        means[t, i] = x[t, some[t, i]]
+        equal = ~apart.any(axis=-1, keepdims=True)
+        matrix = np.where(equal, np.arange(n) == some[..., None], matrix)
+        rest = None if rest is None else like(np.where(equal, 1.0, rest), x)
+    means = like(matrix, x) @ x
+    if rest is not None:
+        means *= rest
     return means
+
+
+def picked(x, chosen):
+    """The rows of x (trials, n, d) that a mask (trials, n) has chosen, one below the other."""
+    if is_tensor(x):
+        xp = array_namespace(x)
+        places = xp.asarray(np.flatnonzero(chosen), device=device(x))
+        return xp.take(xp.reshape(x, (-1, x.shape[2])), places, axis=0)
+    return x[chosen]

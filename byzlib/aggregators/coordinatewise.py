@@ -4,7 +4,7 @@ import numpy as np
 
 from byzlib.aggregators._contract import all_finite, rule
 from byzlib.aggregators._order import between_ranks, mean_of, near_median, share_of
-from byzlib.theory import LEGAL, as_updates, refuse_masked
+from byzlib.theory import LEGAL, as_updates, is_tensor, like, refuse_masked, to_numpy
 
 
 def mean(updates, weights=None, *, return_weights=False):
@@ -26,16 +26,21 @@ def mean(updates, weights=None, *, return_weights=False):
 
     Source: McMahan et al., AISTATS 2017.
     """
-    updates = as_updates(updates, "mean")
+    given, updates = updates, as_updates(updates, "mean", tensors=True)
     with np.errstate(invalid="ignore", over="ignore"):
         if weights is None:
             share = np.full(updates.shape[:-1], 1.0 / updates.shape[-2])
+        else:
+            share = _normalised(weights, tuple(updates.shape[:-1]))
+        if is_tensor(updates):
+            share, result = like(share, updates), None
+        elif weights is None:
             result = updates.mean(axis=-2, dtype=np.float64)
         else:
-            share, result = _normalised(weights, updates.shape[:-1]), None
+            result = None
         if result is None or not all_finite(result):  # or a sum of the largest floats
             result = (share[..., None, :] @ updates)[..., 0, :]
-    result = result.astype(updates.dtype, copy=False)
+    result = like(result, given if is_tensor(updates) else updates)
     return (result, share) if return_weights else result
 
 
@@ -112,7 +117,7 @@ def mean_around_median(x, f):
 def _normalised(weights, shape):
     """FedAvg weights as shares of 1, (..., n)."""
     refuse_masked(weights, "mean")
-    weights = np.asarray(weights)
+    weights = to_numpy(weights)
     if weights.dtype.kind not in "fiu":
         raise TypeError(f"mean needs real weights; got dtype {weights.dtype}")
     if weights.shape not in (shape, shape[-1:]):

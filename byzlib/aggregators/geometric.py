@@ -19,7 +19,15 @@ from byzlib.aggregators._distances import (
     weighted_means,
 )
 from byzlib.aggregators.preaggregation import as_part, clipping_factor, lengths, random_groups
-from byzlib.theory import as_count, as_generator, as_number, refuse_masked
+from byzlib.theory import (
+    as_count,
+    as_generator,
+    as_number,
+    is_tensor,
+    like,
+    refuse_masked,
+    to_numpy,
+)
 
 SAME = 1e-14  # rows this much nearer than most stand in one place, but for rounding
 PARTS = 0.25, 1 / 16, 1 / 64, 1 / 256  # of Newton's step that are tried
@@ -56,7 +64,7 @@ def geometric_median(x, tol=1e-10, max_iter=1000):
     weights, done = _held_by_a_majority(distances.table)
     left = np.flatnonzero(~done)
     if len(left):
-        K, apart, shrunk = _around_a_row(distances if len(left) == len(x) else distances[left])
+        K, apart, shrunk = _around_a_row(distances if left.size == done.size else distances[left])
         found = np.empty(apart.shape[:2])
         descend = []
         for t in range(len(left)):
@@ -71,7 +79,7 @@ def geometric_median(x, tol=1e-10, max_iter=1000):
             found[descend] = _descend(K[descend], apart[descend], tol, max_iter)
         found *= shrunk
         weights[left] = found / found.sum(axis=-1, keepdims=True)
-    return weighted_means(weights[:, None], x, distances.table)[:, 0], weights
+    return weighted_means(weights[:, None], x, distances.table)[:, 0, :], weights
 
 
 def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
@@ -99,8 +107,8 @@ def geometric_median_of_means(updates, n_groups, rng, *, return_weights=False):
     def geometric_median_of_means(x):
         n = x.shape[1]
         matrix = random_groups(x, np.arange(n) * min(groups, n) // n, rng)
-        result, weights = geometric_median(matrix @ x, return_weights=True)
-        return result, (weights[:, None, :] @ matrix)[:, 0, :]
+        result, weights = geometric_median(like(matrix, x) @ x, return_weights=True)
+        return result, (to_numpy(weights)[:, None, :] @ matrix)[:, 0, :]
 
     return geometric_median_of_means(updates, return_weights=return_weights)
 
@@ -129,23 +137,25 @@ def centered_clipping(x, radius, center=None, n_iter=1):
     Source: Karimireddy, He and Jaggi, ICML 2021, Algorithm 2.
     """
     radius = as_number(radius, "radius", "centered_clipping")
-    v = _center(center, len(x), x.shape[2])
+    v = _center(center, x)
     for _ in range(as_count(n_iter, "n_iter", "centered_clipping", least=1)):
-        moved = x - v[:, None, :] if v.any() else x
+        moved = x if v is None else x - v
         length, unit = lengths(moved)
         factor = clipping_factor(length, radius / unit)
-        steps = (factor / x.shape[1]).astype(moved.dtype)
-        v = v + (steps[:, None, :] @ moved)[:, 0]
-    return v, factor / factor.sum(axis=-1, keepdims=True)
+        step = like(factor[:, None, :] / x.shape[1], moved) @ moved
+        v = step if v is None else v + step
+    return v[:, 0, :], factor / factor.sum(axis=-1, keepdims=True)
 
 
-def _center(center, trials, d):
+def _center(center, x):
+    """The centre (d,) beside x, None for the origin."""
     if center is None:
-        return np.zeros((trials, d))
+        return None
+    d = x.shape[2]
     refuse_masked(center, "centered_clipping")
     needed = f"centered_clipping needs a finite center of shape ({d},)"
     try:
-        center = np.asarray(center)
+        center = to_numpy(center)
     except ValueError:
         raise ValueError(f"{needed}; got rows of different lengths") from None
     if center.dtype.kind not in "fiu":
@@ -154,7 +164,10 @@ def _center(center, trials, d):
         raise ValueError(f"{needed}; got shape {center.shape}")
     if not np.isfinite(center).all():
         raise ValueError(f"{needed}; got NaN or infinity")
-    return np.broadcast_to(center.astype(np.float64), (trials, d))
+    if not center.any():
+        return None
+    center = center.astype(np.float64)
+    return like(center, x) if is_tensor(x) else center
 
 
 # The geometric median on n weights. K and `apart` are (trials, n, n) from here on.
@@ -178,12 +191,13 @@ def _around_a_row(distances):
     Rows farther than `FAR` are drawn to there, on their line to the origin: their pull is the same,
     and K keeps within the digits of a float. Returns K, the distances and the factors.
     """
-    G, x, lost = distances.gram, distances.rows, lost_squares(distances.table)
+    G, x, lost = distances.gram, distances.x, lost_squares(distances.table)
     trials, n, _ = x.shape
+    exact = is_tensor(x) or x.dtype == np.float64
     K, apart, shrunk = np.empty((trials, n, n)), np.sqrt(distances.table), np.ones((trials, n))
     for t, far in enumerate(apart):
         if lost[t]:
-            far[:], _ = plain_distances(x[t])
+            far[:], _ = plain_distances(distances.rows[t])
         # The row of the smallest sum of distances, far ones capped lest they drown the sum.
         cap = max(1e8 * np.sort(far, axis=1)[:, n // 2].min(), 1e-300)
         c = np.minimum(far, cap).sum(axis=1).argmin()
@@ -194,9 +208,9 @@ def _around_a_row(distances):
         if plain and G[t, c, c] <= NEARBY * (typical * near) ** 2:
             K[t] = (G[t] - G[t, c] - G[t, :, c : c + 1] + G[t, c, c]) / typical**2
             # Products of float32 rows cannot tell a line from nearly one; those below can.
-            if x.dtype == np.float64 or not _on_a_line(K[t], 0.1):
+            if exact or not _on_a_line(K[t], 0.1):
                 continue
-        rows, _ = scaled(x[t])
+        rows, _ = scaled(distances.rows[t])
         along, length = directions(rows - rows[c])
         length /= _typical(length)
         shrunk[t] = np.minimum(1.0, FAR / np.maximum(length, TINY))

@@ -6,6 +6,7 @@ infinity comes out as NaN, so that the rule that follows drops it and counts it 
 """
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from byzlib.aggregators._contract import apply_rule, rule
 from byzlib.aggregators._distances import (
@@ -17,7 +18,15 @@ from byzlib.aggregators._distances import (
     squares_in_reach,
     weighted_means,
 )
-from byzlib.theory import LEGAL, as_count, as_generator, as_updates
+from byzlib.theory import (
+    LEGAL,
+    as_count,
+    as_generator,
+    as_updates,
+    is_tensor,
+    like,
+    to_numpy,
+)
 
 BEYOND = 2.0**100  # unit of norms that are too large for a float
 
@@ -44,10 +53,13 @@ def nearest_neighbor_mixing(x, f):
     """
     n = x.shape[1]
     # A client is its own nearest neighbour, also among others at distance zero.
-    table = squared_distances(x).table
+    distances = squared_distances(x)
+    table = distances.table
     apart, rank = table - np.eye(n), lexicographic_rank(x)[:, None, :]
     for t in np.flatnonzero(lost_squares(table)):
-        squares, _ = squares_in_reach(x[t], lambda far: np.sort(far, axis=1)[:, n - f - 1])
+        squares, _ = squares_in_reach(
+            distances.rows[t], lambda far: np.sort(far, axis=1)[:, n - f - 1]
+        )
         apart[t] = squares - np.eye(n)
     nearest = np.lexsort((np.broadcast_to(rank, apart.shape), apart), axis=-1)[..., : n - f]
     matrix = np.zeros_like(table)
@@ -55,8 +67,8 @@ def nearest_neighbor_mixing(x, f):
     # equal means stay equal, so that the rule that follows sees the same ties.
     share = 2.0 ** -(n - f - 1).bit_length()
     np.put_along_axis(matrix, nearest, share, axis=-1)
-    rest = x.dtype.type(1 / (share * (n - f)))
-    return weighted_means(matrix, x, table, rest), matrix / (share * (n - f))
+    rest = 1 / (share * (n - f))
+    return weighted_means(matrix, x, table, rest), matrix * rest
 
 
 def bucketing(updates, s, rng, *, return_weights=False):
@@ -86,14 +98,14 @@ def bucketing(updates, s, rng, *, return_weights=False):
     @rule(0, 1, rows=buckets)
     def bucketing(x):
         matrix = random_groups(x, np.arange(x.shape[1]) // s, rng)
-        return matrix @ x, matrix
+        return like(matrix, x) @ x, matrix
 
     return bucketing(updates, return_weights=return_weights)
 
 
 def as_part(value, name, updates, caller):
     """`value` as a count of some of the n clients, 1 .. n."""
-    count, n = as_count(value, name, caller), as_updates(updates, caller).shape[-2]
+    count, n = as_count(value, name, caller), as_updates(updates, caller, tensors=True).shape[-2]
     if not 1 <= count <= n:
         raise ValueError(f"{caller} needs 1 <= {name} <= n; got {name} = {count}, n = {n}")
     return count
@@ -106,7 +118,7 @@ def random_groups(x, member, rng):
     """
     shuffled = rng.permuted(np.broadcast_to(member, x.shape[:2]), axis=-1)
     group = np.take_along_axis(shuffled, lexicographic_rank(x), axis=-1)
-    matrix = (group[:, None, :] == np.arange(member.max() + 1)[:, None]).astype(x.dtype)
+    matrix = (group[:, None, :] == np.arange(member.max() + 1)[:, None]).astype(float)
     return matrix / matrix.sum(axis=-1, keepdims=True)
 
 
@@ -130,7 +142,7 @@ def adaptive_clipping(x, f):
     k = 2 * f * (n - f) // n
     length, _ = lengths(x)
     factor = clipping_factor(length, np.sort(length, axis=-1)[:, n - k - 1 : n - k])
-    return x * factor[..., None].astype(x.dtype), lambda: factor[..., None] * np.eye(n)
+    return x * like(factor[..., None], x), lambda: factor[..., None] * np.eye(n)
 
 
 def clipping_factor(length, radius):
@@ -146,12 +158,13 @@ def lengths(x, unit=1.0):
     length : (trials, n) array
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
-    square = squared_lengths(x)
+    square, least = squared_lengths(x), 1e-20 if is_tensor(x) else TINY[x.dtype]
     length = np.sqrt(square)
-    for t, i in np.argwhere(~((square > TINY[x.dtype]) & (square < np.inf))):
-        size = float(np.abs(x[t, i]).max())
+    for t, i in np.argwhere(~((square > least) & (square < np.inf))):
+        row = to_numpy(x[int(t), int(i), :]).astype(np.float64)
+        size = float(np.abs(row).max())
         if size > 0:
-            length[t, i] = size * np.linalg.norm(x[t, i].astype(np.float64) / size)
+            length[t, i] = size * np.linalg.norm(row / size)
     return lengths(x / BEYOND, BEYOND) if np.isinf(length).any() else (length, unit)
 
 
@@ -173,16 +186,21 @@ def compose(*steps):
         raise TypeError(f"compose needs functions, a rule last; got {steps!r}")
 
     def composed(updates, f, *, return_weights=False):
-        matrices = []
+        given, matrices = updates, []
+        if is_tensor(updates):  # 16 bits are for the answer, not for what lies between
+            updates = as_updates(updates, composed.__name__, tensors=True)
         for step in steps:
             updates, matrix = apply_rule(step, updates, f, return_weights)
             matrices.append(matrix)
+        if is_tensor(given):
+            updates = like(updates, given)
         if not return_weights:
             return updates
         weights = matrices.pop()
         for matrix in reversed(matrices):
             weights = (weights[..., None, :] @ matrix)[..., 0, :]
-        return updates, weights / weights.sum(axis=-1, keepdims=True)
+        xp = array_namespace(weights)
+        return updates, weights / xp.sum(weights, axis=-1, keepdims=True)
 
     composed.__name__ = " then ".join(getattr(step, "func", step).__name__ for step in steps)
     return composed

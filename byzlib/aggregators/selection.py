@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from byzlib.aggregators._contract import rule
+from byzlib.aggregators._contract import reshaped, rule
 from byzlib.aggregators._distances import (
     lexicographic_rank,
     lost_squares,
     lowest,
     nearest_sums,
+    picked,
     squared_distances,
     squares_in_reach,
     weighted_means,
@@ -39,7 +41,7 @@ def krum(x, f):
     Source: Blanchard et al., NeurIPS 2017, section 4 and Proposition 4.2.
     """
     chosen = lowest(squared_distances(x), x.shape[1] - f - 2, m=1)
-    return x[chosen], chosen.astype(float)
+    return picked(x, chosen), chosen.astype(float)
 
 
 def krum_scores(updates, f):
@@ -52,13 +54,15 @@ def krum_scores(updates, f):
     (..., n) float64 array in squared units of the updates; infinity for a row with NaN or infinity.
     """
     _, scores = _scored(updates, f, return_weights=True)
-    return np.where(np.isfinite(as_updates(updates, "krum_scores")).all(axis=-1), scores, np.inf)
+    x = as_updates(updates, "krum_scores", tensors=True)
+    xp = array_namespace(x)
+    return xp.where(xp.all(xp.isfinite(x), axis=-1), scores, xp.inf)
 
 
 @rule(*LEGAL["Krum"], name="krum_scores")
 def _scored(x, f):
     """Any answer, with the scores in the place of weights."""
-    return x[:, 0], nearest_sums(squared_distances(x).table, x.shape[1] - f - 2)
+    return x[:, 0, :], nearest_sums(squared_distances(x).table, x.shape[1] - f - 2)
 
 
 @rule(*LEGAL["multi-Krum"])
@@ -88,7 +92,7 @@ def multi_krum(x, f, m=None):
         raise ValueError(f"multi_krum needs 1 <= m <= n - f; got m = {m}, n = {n}, f = {f}")
     distances = squared_distances(x)
     weights = lowest(distances, n - f - 2, m) / m
-    return weighted_means(weights[:, None], x, distances.table)[:, 0], weights
+    return weighted_means(weights[:, None], x, distances.table)[:, 0, :], weights
 
 
 @rule(*LEGAL["Bulyan"])
@@ -117,12 +121,12 @@ def bulyan(x, f):
     for count in range(n, 2 * f, -1):
         neighbours = min(max(1, count - f - 2), count - 1)
         left &= ~lowest(distances, neighbours, 1, left)
-    chosen = np.nonzero(~left)[1].reshape(trials, n - 2 * f)
-    rows, keep = np.take_along_axis(x, chosen[..., None], axis=1), near_median(n - 4 * f)
+    rows = reshaped(picked(x, ~left), (trials, n - 2 * f, x.shape[2]))
+    keep = near_median(n - 4 * f)
 
     def weights():
         share = np.zeros((trials, n))
-        np.put_along_axis(share, chosen, share_of(keep, rows), axis=1)
+        share[~left] = share_of(keep, rows).ravel()
         return share
 
     return mean_of(keep, rows), weights
@@ -154,7 +158,7 @@ def minimum_diameter_average(x, f):
     lost = lost_squares(distances.table)
     for t, table in enumerate(distances.table):
         if lost[t]:
-            table, _ = squares_in_reach(x[t], lambda apart: least_diameter(apart, f))
+            table, _ = squares_in_reach(distances.rows[t], lambda apart: least_diameter(apart, f))
         members = closest_subset(table, f, rank[t])
         if members is None:
             raise ValueError(
@@ -162,4 +166,4 @@ def minimum_diameter_average(x, f):
                 f"n = {n}, f = {f} has {math.comb(n, f):.1e} subsets"
             )
         weights[t, members] = 1 / (n - f)
-    return weighted_means(weights[:, None], x, distances.table)[:, 0], weights
+    return weighted_means(weights[:, None], x, distances.table)[:, 0, :], weights

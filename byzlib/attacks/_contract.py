@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_reals, as_updates
+from byzlib.theory import as_count, as_generator, as_reals, as_updates, is_tensor, like
 
 KNOWLEDGE = ("none", "own", "omniscient")
 
@@ -32,10 +32,12 @@ def attack(knowledge):
 
         @functools.wraps(body)
         def checked(honest, f, rng=None, **parameters):
-            honest, f = as_updates(honest, caller), as_count(f, "f", caller, least=0)
+            given, f = honest, as_count(f, "f", caller, least=0)
+            honest = as_updates(given, caller)
+            given = given if is_tensor(given) else honest
             shape = (*honest.shape[:-2], f, honest.shape[-1])
             if f == 0:
-                return np.empty(shape, honest.dtype)
+                return like(np.empty(shape, honest.dtype), given)
             if parameters.get("own") is not None:
                 parameters["own"] = as_rows(parameters["own"], shape, "own", caller)
             if knowledge == "omniscient":
@@ -44,7 +46,7 @@ def attack(knowledge):
                 seen = np.broadcast_to(np.nan, honest.shape)
             with np.errstate(over="ignore", invalid="ignore"):
                 lies = np.broadcast_to(body(seen, f, rng, **parameters), shape)
-                return lies.astype(honest.dtype)  # a copy, always
+                return like(lies.astype(honest.dtype), given)  # a copy, always
 
         checked.knowledge = knowledge
         return checked

@@ -1,0 +1,232 @@
+"""Tensors in, tensors out: every rule over the array API, with values as NumPy's.
+
+array-api-strict has the standard's functions and no others, and a device that is not the host.
+PyTorch and JAX are tried where they are installed.
+"""
+
+import ast
+from pathlib import Path
+
+import array_api_strict
+import numpy as np
+import pytest
+from array_api_compat import array_namespace, device
+
+import byzlib
+from byzlib import aggregators as ag
+from byzlib import attacks, theory
+from byzlib.aggregators import (
+    _contract,
+    _distances,
+    _order,
+    coordinatewise,
+    geometric,
+    preaggregation,
+)
+from tests import test_illegal
+from tests.catalogue import EVERYTHING
+
+rng = np.random.default_rng(21)
+LIBRARIES = {"strict": "array_api_strict", "torch": "torch", "jax": "jax.numpy"}
+# What a library computes in: JAX in float32, as long as nobody switches float64 on.
+KINDS = [("strict", "float64"), ("strict", "float32"), ("torch", "float64"), ("torch", "float32"),
+         ("jax", "float32")]  # fmt: skip
+DIGITS = {"float64": 1e-12, "float32": 2e-5}
+
+
+def maker(library, dtype=None):
+    """A function that makes tensors of one library out of arrays."""
+    xp = pytest.importorskip(LIBRARIES[library])
+    return lambda x: xp.asarray(np.array(x), dtype=dtype and getattr(xp, dtype))
+
+
+def values(tensor):
+    return theory.to_numpy(tensor)
+
+
+CROWDS = {
+    "noise": rng.standard_normal((11, 23)),
+    "stack": rng.standard_normal((2, 3, 11, 7)),
+    "ties": rng.integers(-2, 3, (11, 4)),
+    "equal rows": np.repeat(rng.standard_normal((3, 5)), (6, 4, 1), axis=0),
+    "offset": rng.integers(-32, 33, (11, 9)) / 8 + 2.0**12,
+    "a shout": np.vstack([rng.standard_normal((10, 6)), np.full((1, 6), 1e15)]),
+    "a line": np.arange(12.0)[:, None] * np.ones(3),
+}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize(("library", "dtype"), KINDS)
+def test_values_kinds_and_weights(library, dtype, name):
+    call, tensor = EVERYTHING[name].call, maker(library, dtype)
+    for crowd in CROWDS.values():
+        crowd = crowd.astype(dtype)
+        expected, expected_weights = call(crowd, 2, return_weights=True)
+        x = tensor(crowd)
+        result, weights = call(x, 2, return_weights=True)
+        for ours, wanted in (result, expected), (weights, expected_weights):
+            assert type(ours) is type(x) and device(ours) == device(x) and ours.dtype == x.dtype
+            tol = DIGITS[dtype] * max(1.0, np.abs(wanted).max())
+            np.testing.assert_allclose(values(ours), wanted, rtol=DIGITS[dtype], atol=tol)
+        np.testing.assert_array_equal(values(call(x, 2)), values(result))
+        np.testing.assert_array_equal(values(x), crowd)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize(("library", "dtype"), KINDS)
+def test_broken_rows(library, dtype, name):
+    x = rng.standard_normal((3, 11, 5)).astype(dtype)
+    x[0, 2, 1], x[2, 4, 0], x[2, 5, 3] = np.nan, np.inf, -np.inf
+    call, tensor = EVERYTHING[name].call, maker(library, dtype)
+    result, weights = call(tensor(x), 2, return_weights=True)
+    expected, expected_weights = call(x, 2, return_weights=True)
+    np.testing.assert_allclose(values(result), expected, rtol=DIGITS[dtype], atol=1e-5)
+    np.testing.assert_allclose(values(weights), expected_weights, rtol=1e-4, atol=1e-5)
+    x[0, :9, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        call(tensor(x), 2)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_rows_stay_where_they_are(name, monkeypatch):
+    """Nothing that grows with d comes to the host where no choice is close.
+
+    The last rounds of Bulyan are ties between two that are each other's neighbour, and mixed rows
+    may be equal: these choices are made on the host.
+    """
+    if name in ("bulyan", "mixing then krum"):
+        return
+    sizes = []
+
+    def counted(x):
+        sizes.append(x.size if theory.is_tensor(x) else 0)
+        return theory.to_numpy(x)
+
+    for module in (_contract, _distances, _order, coordinatewise, geometric, preaggregation):
+        monkeypatch.setattr(module, "to_numpy", counted, raising=False)
+    call, x = EVERYTHING[name].call, array_api_strict.asarray(rng.standard_normal((2, 11, 500)))
+    call(x, 2)
+    assert max(sizes, default=0) <= 2 * 11 * 11
+    call(array_api_strict.asarray(np.zeros((2, 11, 500))), 2)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_on_another_device(name):
+    far = array_api_strict.Device("device1")
+    x = rng.standard_normal((11, 5))
+    x[3, 2] = np.nan
+    for crowd in (x[:, 3:], x):
+        result = EVERYTHING[name].call(array_api_strict.asarray(crowd, device=far), 2)
+        assert device(result) == far
+        expected = EVERYTHING[name].call(crowd, 2)
+        np.testing.assert_allclose(values(result), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_16_bits_are_computed_in_32(library, dtype, name):
+    call, x = EVERYTHING[name].call, rng.standard_normal((11, 6))
+    short, long = maker(library, dtype)(x), maker(library, "float32")
+    xp = array_namespace(short)
+    result, weights = call(short, 2, return_weights=True)
+    expected, expected_weights = call(long(values(xp.astype(short, xp.float32))), 2,
+                                      return_weights=True)  # fmt: skip
+    assert result.dtype == short.dtype and weights.dtype == expected.dtype
+    np.testing.assert_array_equal(
+        values(xp.astype(result, xp.float32)),
+        values(xp.astype(xp.astype(expected, short.dtype), xp.float32)),
+    )
+    np.testing.assert_array_equal(values(weights), values(expected_weights))
+
+
+def test_whole_numbers_and_gradients():
+    counts = array_api_strict.asarray(rng.integers(0, 9, (7, 3)))
+    assert ag.median(counts).dtype == array_api_strict.float64
+    torch = pytest.importorskip("torch")
+    x = torch.ones((7, 3), requires_grad=True)
+    for rule in EVERYTHING.values():
+        result = rule.call(x * torch.arange(7.0)[:, None], 1)
+        assert not result.requires_grad and result.dtype == torch.float32
+
+
+@pytest.mark.parametrize("rule", [ag.mean, ag.krum_scores])
+@pytest.mark.parametrize(("library", "dtype"), KINDS)
+def test_mean_and_scores(library, dtype, rule):
+    x = rng.standard_normal((2, 9, 6)).astype(dtype)
+    tensor, options = maker(library, dtype), [2] if rule is ag.krum_scores else [np.arange(9.0)]
+    for crowd in (x, np.where(np.arange(6) == np.arange(9)[:, None] - 7, np.nan, x)):
+        result = rule(tensor(crowd), *options)
+        np.testing.assert_allclose(values(result), rule(crowd, *options), rtol=DIGITS[dtype])
+        assert type(result) is type(tensor(x))
+    np.testing.assert_allclose(values(ag.mean(tensor(x))), ag.mean(x), rtol=1e-4, atol=1e-6)
+    share = tensor(np.arange(9.0))
+    np.testing.assert_allclose(
+        values(ag.mean(tensor(x), share, return_weights=True)[1]),
+        ag.mean(x, values(share), return_weights=True)[1],
+        rtol=1e-6,
+    )
+
+
+def test_a_center_may_be_a_tensor():
+    x, center = rng.standard_normal((9, 4)), rng.standard_normal(4)
+    expected = ag.centered_clipping(x, 1.0, center, n_iter=3)
+    tensor = array_api_strict.asarray
+    for at in (center, tensor(center)):
+        result = ag.centered_clipping(tensor(x), 1.0, at, n_iter=3)
+        np.testing.assert_allclose(values(result), expected, rtol=1e-12)
+    np.testing.assert_allclose(ag.centered_clipping(x, 1.0, tensor(center), 3), expected)
+
+
+@pytest.mark.parametrize("name", test_illegal.NAMED)
+@pytest.mark.parametrize(
+    ("updates", "error", "sentence"),
+    [
+        (np.zeros((0, 4)), ValueError, r"needs .* n >= 1 and d >= 1; got \(0, 4\)"),
+        (np.zeros((3, 0, 4)), ValueError, r"needs .* n >= 1 and d >= 1; got \(3, 0, 4\)"),
+        (np.zeros((3, 0)), ValueError, r"needs .* n >= 1 and d >= 1; got \(3, 0\)"),
+        (np.zeros(2), ValueError, r"needs .* shape \(..., n, d\) .* got \(2,\); for layers"),
+        (np.array(3.0), ValueError, r"needs .* shape \(..., n, d\) .* got \(\); for layers .*"),
+        (np.ones((3, 2), bool), TypeError, "needs real numbers; got .*bool"),
+        (np.ones((3, 2), complex), TypeError, "needs real numbers; got .*complex128"),
+    ],
+)
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_illegal_updates(library, name, updates, error, sentence):
+    if library == "jax" and updates.dtype == complex:
+        sentence = sentence.replace("128", "64")
+    call, tensor = test_illegal.NAMED[name], maker(library)
+    test_illegal.illegal(lambda: call(tensor(updates), 1), error, f"^{name} {sentence}")
+
+
+@pytest.mark.parametrize("name", test_illegal.NEEDS)
+def test_illegal_f(name):
+    condition, legal = test_illegal.NEEDS[name]
+    call = test_illegal.NAMED[name]
+    for n, f in ((1, 1), (2, 2), (4, 2), (6, 2), (10, 2)):
+        x = array_api_strict.asarray(rng.standard_normal((n, 3)))
+        if not legal(n, f):
+            sentence = f"^{name} needs {condition}; got n = {n}, f = {f}$"
+            test_illegal.illegal(lambda x=x, f=f: call(x, f), ValueError, sentence)
+    for f in (-1, 1.0, True, None):
+        with pytest.raises((TypeError, ValueError), match=f"^{name} needs .*f"):
+            call(x, f)
+
+
+@pytest.mark.parametrize("name", attacks.ATTACKS)
+@pytest.mark.parametrize(("library", "dtype"), KINDS)
+def test_attacks(library, dtype, name):
+    honest = rng.standard_normal((2, 7, 5)).astype(dtype)
+    attack, x = attacks.ATTACKS[name], maker(library, dtype)(honest)
+    result, expected = attack(x, 2, 3), attack(honest, 2, 3)
+    assert type(result) is type(x) and result.dtype == x.dtype and device(result) == device(x)
+    np.testing.assert_array_equal(values(result), expected)
+    assert tuple(attack(x, 0, 3).shape) == (2, 0, 5)
+
+
+def test_no_library_of_tensors_is_imported():
+    for path in Path(byzlib.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
+                assert not {name.split(".")[0] for name in names} & {"torch", "jax", "cupy"}
