@@ -95,9 +95,7 @@ def as_updates(updates, caller, tensors=False):
             lengths = f"got rows of different lengths{LAYERS}"
             raise ValueError(f"{caller} needs updates of shape (..., n, d); {lengths}") from None
     is_array = isinstance(array, np.ndarray)
-    if not (
-        array.dtype.kind in "fiu" if is_array else _is_of(array, ("real floating", "integral"))
-    ):
+    if not (array.dtype.kind in "fiu" if is_array else is_of(array, ("real floating", "integral"))):
         hint = LAYERS if is_array and array.dtype == object else ""
         raise TypeError(f"{caller} needs real numbers; got an array of dtype {array.dtype}{hint}")
     if array.ndim < 2 or 0 in array.shape[-2:]:
@@ -106,7 +104,7 @@ def as_updates(updates, caller, tensors=False):
             f"got {tuple(array.shape)}{LAYERS}"
         )
     if not is_array:
-        return _computable(array)
+        return as_computed(array)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
@@ -124,7 +122,7 @@ def to_numpy(values):
     """np.asarray; of a tensor its numbers on the host, without gradient, 16 bits as 32."""
     if not is_tensor(values):
         return np.asarray(values)
-    x = _computable(values) if _is_of(values, "real floating") else values
+    x = as_computed(values) if is_of(values, "real floating") else values
     if array_api_compat.is_cupy_array(x):
         return x.get()
     if array_api_compat.is_torch_array(x):
@@ -142,7 +140,7 @@ def like(values, x):
     xp = array_namespace(x)
     if isinstance(values, np.ndarray):
         values = xp.asarray(values, device=device(x))
-    return xp.astype(values, x.dtype, copy=False) if _is_of(x, "real floating") else values
+    return xp.astype(values, x.dtype, copy=False) if is_of(x, "real floating") else values
 
 
 def has_float64(x):
@@ -151,14 +149,15 @@ def has_float64(x):
     return "float64" in dtypes(device=device(x), kind="real floating")
 
 
-def _is_of(x, kind):
+def is_of(x, kind):
+    """Has a tensor a dtype of this kind, as the array API names it?"""
     return array_namespace(x).isdtype(x.dtype, kind)
 
 
-def _computable(x):
+def as_computed(x):
     """A tensor cut off from its gradient, of 32 or 64 bits."""
     xp, x = array_namespace(x), x.detach() if hasattr(x, "detach") else x
-    if not _is_of(x, "real floating"):
+    if not is_of(x, "real floating"):
         return xp.astype(x, xp.float64 if has_float64(x) else xp.float32)
     return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 

@@ -19,6 +19,7 @@ from byzlib.aggregators import (
     _contract,
     _distances,
     _order,
+    aggregate,
     coordinatewise,
     geometric,
     preaggregation,
@@ -222,6 +223,41 @@ def test_attacks(library, dtype, name):
     assert type(result) is type(x) and result.dtype == x.dtype and device(result) == device(x)
     np.testing.assert_array_equal(values(result), expected)
     assert tuple(attack(x, 0, 3).shape) == (2, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("library", "dtype"),
+    [*KINDS, ("torch", "bfloat16"), ("jax", "float16"), ("strict", "int64"), ("torch", "int64")],
+)
+def test_models(library, dtype):
+    """State dicts of tensors, on a device that is not the host where there is one."""
+    make, count, rows = maker(library, dtype), maker(library), rng.integers(-9, 10, (7, 2, 3))
+    clients = [{"weight": make(row), "step": count(row[0, 0])} for row in rows]
+    clients[5]["step"] = count(rows[5, 0, 0])
+    result, weights = aggregate(ag.median, clients, return_weights=True)
+    for name, wanted in (("weight", np.median(rows, axis=0)), ("step", np.median(rows[:, 0, 0]))):
+        got, example = result[name], clients[0][name]
+        assert type(got) is type(example) and got.dtype == example.dtype
+        assert tuple(got.shape) == wanted.shape and device(got) == device(example)
+        np.testing.assert_array_equal(values(got), wanted)
+    assert type(weights) is type(got)
+    mixed = [{**client, "step": 1.0} for client in clients]
+    np.testing.assert_array_equal(values(aggregate(ag.median, mixed)["weight"]),
+                                  values(result["weight"]))  # fmt: skip
+
+
+def test_models_stay_where_they_are():
+    far = array_api_strict.Device("device1")
+    clients = [
+        [array_api_strict.asarray(row, device=far)] * 2 for row in np.arange(21.0).reshape(7, 3)
+    ]
+    result = aggregate(ag.krum, clients, 2)
+    assert [device(part) for part in result] == [far, far]
+    clients[3] = [clients[3][0], array_api_strict.ones(3, dtype=array_api_strict.bool, device=far)]
+    with pytest.raises(ValueError, match=r"client 3 at \[1\] has dtype .*bool, client 0 has"):
+        aggregate(ag.krum, clients, 2)
+    with pytest.raises(TypeError, match=r"needs real numbers; client 0 has dtype .*bool"):
+        aggregate(ag.median, [array_api_strict.ones(3, dtype=array_api_strict.bool)] * 3)
 
 
 def test_no_library_of_tensors_is_imported():

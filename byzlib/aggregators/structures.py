@@ -1,11 +1,13 @@
 """Updates as training frameworks hold them: layers, state dicts, tensors; to flat rows and back."""
 
 import copy
+import math
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from byzlib.aggregators._contract import apply_rule
-from byzlib.theory import refuse_masked
+from byzlib.aggregators._contract import apply_rule, reshaped
+from byzlib.theory import as_computed, is_of, is_tensor, like, refuse_masked, to_numpy
 
 
 def aggregate(rule, clients, f=None, *, return_weights=False):
@@ -19,9 +21,9 @@ def aggregate(rule, clients, f=None, *, return_weights=False):
     rule : callable of (updates) or (updates, f)
         Such as those of `byzlib.aggregators`; fix further parameters with `functools.partial`.
     clients : sequence of n entries
-        An entry is an array, a PyTorch tensor, a number, or a list, tuple or dict of such, nested
-        as you like: layers, a gradient, a state dict. The first axis of an array of entries is the
-        clients'.
+        An entry is an array, a tensor, a number, or a list, tuple or dict of such, nested as you
+        like: layers, a gradient, a state dict. Where all are tensors of one device, the rows stay
+        there. The first axis of an array of entries is the clients'.
     f : int, optional
         How many clients may lie, for a rule that takes it.
 
@@ -43,14 +45,14 @@ def aggregate(rule, clients, f=None, *, return_weights=False):
     if not entries or not entries[0]:
         raise ValueError("aggregate needs at least one client, and numbers in it; got none")
     rows = [_row(entry, entries[0], f"client {i}") for i, entry in enumerate(entries)]
-    answer, weights = apply_rule(rule, np.stack(rows), f, return_weights)
-    if np.shape(answer) != rows[0].shape:
+    answer, weights = apply_rule(rule, array_namespace(*rows).stack(rows), f, return_weights)
+    if answer.shape != rows[0].shape:
         raise ValueError(
-            f"aggregate needs a rule that answers with one vector of {rows[0].size} numbers; "
-            f"got shape {np.shape(answer)}"
+            f"aggregate needs a rule that answers with one vector of {rows[0].shape[0]} numbers; "
+            f"got shape {tuple(answer.shape)}"
         )
-    sizes = [np.size(_as_array(leaf, "")) for leaf in entries[0].values()]
-    pieces = iter(np.split(answer, np.cumsum(sizes)[:-1]))
+    sizes = [math.prod(np.shape(leaf)) for leaf in entries[0].values()]
+    pieces = (answer[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True))
     result = _filled(clients[0], pieces)
     return (result, weights) if return_weights else result
 
@@ -99,24 +101,29 @@ def _row(leaves, first, client):
                 raise ValueError(
                     f"aggregate needs clients alike; {where} has {name} {got}, client 0 has {due}"
                 )
-        parts.append(array.ravel())
+        parts.append(array)
     # float32 holds float16 exactly, and the rules keep it; whole numbers need float64.
-    return np.concatenate(parts, dtype=np.result_type(np.float32, *parts))
+    if not all(is_tensor(part) for part in parts):
+        parts = [to_numpy(part).ravel() for part in parts]
+        return np.concatenate(parts, dtype=np.result_type(np.float32, *parts))
+    xp = array_namespace(*parts)
+    widest = max(parts, key=lambda part: xp.finfo(part.dtype).bits)
+    return xp.concat([like(reshaped(part, (-1,)), widest) for part in parts])
 
 
 def _as_array(leaf, where):
-    """A leaf as an array of real numbers."""
+    """A leaf as an array or a tensor of real numbers."""
     refuse_masked(leaf, "aggregate")
-    array = leaf
-    if hasattr(leaf, "detach"):  # a tensor
-        array = leaf.detach().cpu()
-        array = (array.float() if str(leaf.dtype) == "torch.bfloat16" else array).numpy()
-    if not isinstance(array, np.ndarray | np.number | int | float) or isinstance(array, bool):
+    if is_tensor(leaf):
+        if is_of(leaf, ("real floating", "integral")):
+            return as_computed(leaf)
+        raise TypeError(f"aggregate needs real numbers; {where} has dtype {leaf.dtype}")
+    if not isinstance(leaf, np.ndarray | np.number | int | float) or isinstance(leaf, bool):
         raise TypeError(
             f"aggregate needs arrays, tensors or numbers, or lists, tuples and dicts of them; "
             f"{where} has {type(leaf).__name__}"
         )
-    array = np.asarray(array)
+    array = np.asarray(leaf)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"aggregate needs real numbers; {where} has dtype {array.dtype}")
     return array.astype(np.float64) if _dtype(leaf) == "number" else array
@@ -131,10 +138,13 @@ def _as_leaf(values, example):
     """Flat values in the shape, dtype, kind and device of an example."""
     if _dtype(example) == "number":
         return float(values[0])
-    values = np.asarray(values).reshape(tuple(example.shape))
-    if not np.issubdtype(_as_array(example, "").dtype, np.floating):
-        values = np.asarray(np.rint(values))
-    if hasattr(example, "new_tensor"):
-        return example.new_tensor(values)
-    values = values.astype(example.dtype)
+    values = reshaped(values, tuple(example.shape))
+    if is_tensor(example):
+        values, xp = like(values, example), array_namespace(example)
+        if not is_of(example, "real floating"):
+            values = xp.astype(xp.round(values), example.dtype)
+        return values
+    if not np.issubdtype(example.dtype, np.floating):
+        values = np.rint(values)
+    values = np.asarray(values).astype(example.dtype)
     return values if isinstance(example, np.ndarray) else values[()]

@@ -7,7 +7,8 @@ data_poisoning   labels, samples and candles under a false name
 
 Model poisoning takes the honest updates (..., h, d) and returns the f lies (..., f, d) in the same
 floating type; leading axes are independent trials, f = 0 gives an empty array, and nothing is
-modified or aliased. An update is what the server averages and then subtracts from the model, so
+modified or aliased. Tensors get tensors of their kind, on their device; the lies are computed on the
+host. An update is what the server averages and then subtracts from the model, so
 that a lie that points against the honest mean takes the model uphill.
 
 Each attack says in `.knowledge` what a liar must know: "none", its "own" update, or all of them
@@ -17,7 +18,7 @@ honestly from their own data; history, the list of `own` of the rounds before, t
 round, counted from 1. What draws random numbers takes rng, a Generator or an int, or for a stack a
 tuple of Generators, one for each trial of the first axis.
 
-Data poisoning takes a client's samples or candles and returns poisoned ones; the client then trains
+`worst_case` and data poisoning are NumPy only. Data poisoning takes a client's samples or candles and returns poisoned ones; the client then trains
 honestly on them.
 """
 
