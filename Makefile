@@ -131,7 +131,7 @@ trade: $(READY) ## train on today's candles (ARGS=--sample: simulated ones; ARGS
 BENCH = $(or $(PYTHON_BENCH),$(PY))
 bench: $(READY) ## time the library beside others (ONLY="median krum" SIZES="10x1000": some rules)
 	@$(BENCH) -m benchmarks.rules $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES))
-	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training)
+	@$(if $(ONLY)$(SIZES),,$(BENCH) -m benchmarks.training && $(BENCH) -m benchmarks.gpu)
 
 federation: $(READY) ## train over a real network on this machine, with liars (RECORD=folder)
 	@$(PY) -m examples.federation $(if $(RECORD),--record "$(RECORD)")

@@ -32,7 +32,7 @@ def byzfl_torch(x, f):
     """byzfl on a tensor, which it turns into float32 whatever comes in."""
     import torch
 
-    return byzfl_numpy(torch.from_numpy(x), f)
+    return byzfl_numpy(torch.as_tensor(x), f)
 
 
 def flwr_functions(x, f):
@@ -61,7 +61,7 @@ def krum_library(x, f):
     from krum.primitives.aggregators.multikrum import MultiKrum
     from krum.primitives.aggregators.trimmed_mean import TrimmedMean
 
-    t, n = torch.from_numpy(x), len(x)
+    t, n = torch.as_tensor(x), len(x)
     return {
         "median": lambda: Median.aggregate(t),
         "trimmed_mean": lambda: TrimmedMean.aggregate(t, f=f),
@@ -77,7 +77,7 @@ def torchjd(x, f):
     import torch
     from torchjd import aggregation
 
-    t = torch.from_numpy(x)
+    t = torch.as_tensor(x)
     # A rule is a module, which is made once and then called.
     trimmed = aggregation.TrimmedMean(trim_number=f)
     one = aggregation.Krum(n_byzantine=f)
@@ -121,7 +121,7 @@ DEFINITIONS = {
 
 def radius(x):
     """The clipping radius of a run: it clips the liars and about half of the honest rows."""
-    return float(np.sqrt(x.shape[1]) * 1.4)
+    return float(np.sqrt(x.shape[-1]) * 1.4)
 
 
 def package(peer):

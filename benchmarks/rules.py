@@ -53,7 +53,7 @@ def byzlib_call(rule, x, f):
     if rule in ("median", "geometric_median"):
         return lambda: function(x)
     if rule == "centered_clipping":
-        radius, center = peers.radius(x), np.zeros(x.shape[1], x.dtype)  # as the peers start
+        radius, center = peers.radius(x), np.zeros(x.shape[-1])  # as the peers start
         return lambda: function(x, radius, center=center)
     return lambda: function(x, f)
 

@@ -84,13 +84,13 @@ def is_constant(values, axis=-1):
 def as_updates(updates, caller, tensors=False):
     """`updates` as an array (..., n, d), float32 or else float64; or a sentence why not.
 
-    Tensors become arrays, unless they are asked for: then they stay what and where they are.
+    Tensors become arrays, unless they are asked for: then those of another device stay there.
     """
     array = updates
     if type(updates) is not np.ndarray:
         refuse_masked(updates, caller)
         try:
-            array = updates if tensors and is_tensor(updates) else to_numpy(updates)
+            array = updates if tensors and is_elsewhere(updates) else to_numpy(updates)
         except ValueError:
             lengths = f"got rows of different lengths{LAYERS}"
             raise ValueError(f"{caller} needs updates of shape (..., n, d); {lengths}") from None
@@ -116,6 +116,13 @@ def is_tensor(x):
     if isinstance(x, np.ndarray) or isinstance(x, np.generic | list | tuple):
         return False
     return hasattr(x, "__array_namespace__") or array_api_compat.is_torch_array(x)
+
+
+def is_elsewhere(x):
+    """Is this a tensor that NumPy cannot see without copying it from its device?"""
+    place = device(x) if is_tensor(x) else None
+    # PyTorch tells the type of a device, JAX its platform; CuPy has no other than GPUs.
+    return is_tensor(x) and "cpu" not in (getattr(place, "type", 0), getattr(place, "platform", 0))
 
 
 def to_numpy(values):

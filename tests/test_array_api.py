@@ -56,6 +56,14 @@ CROWDS = {
 }
 
 
+@pytest.fixture(params=["on the host", "elsewhere"])
+def place(request, monkeypatch):
+    """Tensors of the host are seen by NumPy; here they are also treated as those of a GPU."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr(theory, "is_elsewhere", theory.is_tensor)
+
+
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("name", EVERYTHING)
 @pytest.mark.parametrize(("library", "dtype"), KINDS)
 def test_values_kinds_and_weights(library, dtype, name):
@@ -133,12 +141,12 @@ def test_16_bits_are_computed_in_32(library, dtype, name):
     result, weights = call(short, 2, return_weights=True)
     expected, expected_weights = call(long(values(xp.astype(short, xp.float32))), 2,
                                       return_weights=True)  # fmt: skip
-    assert result.dtype == short.dtype and weights.dtype == expected.dtype
+    assert result.dtype == short.dtype == weights.dtype
     np.testing.assert_array_equal(
         values(xp.astype(result, xp.float32)),
         values(xp.astype(xp.astype(expected, short.dtype), xp.float32)),
     )
-    np.testing.assert_array_equal(values(weights), values(expected_weights))
+    np.testing.assert_allclose(values(weights), values(expected_weights), rtol=0.01, atol=1e-3)
 
 
 def test_whole_numbers_and_gradients():
@@ -254,14 +262,15 @@ def test_models_stay_where_they_are():
     result = aggregate(ag.krum, clients, 2)
     assert [device(part) for part in result] == [far, far]
     clients[3] = [clients[3][0], array_api_strict.ones(3, dtype=array_api_strict.bool, device=far)]
-    with pytest.raises(ValueError, match=r"client 3 at \[1\] has dtype .*bool, client 0 has"):
+    with pytest.raises(TypeError, match=r"client 3 at \[1\] has dtype .*bool"):
         aggregate(ag.krum, clients, 2)
     with pytest.raises(TypeError, match=r"needs real numbers; client 0 has dtype .*bool"):
         aggregate(ag.median, [array_api_strict.ones(3, dtype=array_api_strict.bool)] * 3)
 
 
 def test_no_library_of_tensors_is_imported():
-    for path in Path(byzlib.__file__).parent.rglob("*.py"):
+    root = Path(byzlib.__file__).parent
+    for path in [root / "theory.py", *root.glob("aggregators/*.py"), *root.glob("attacks/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]

@@ -60,12 +60,13 @@ def rule(slope, start, rows=None, name=None):
                         return body(rows, *count, *args, **options)
 
                     result, weights = _without_broken_rows(answer, to_numpy(x), spare, caller, rows)
-                result = like(result, updates if is_tensor(x) else x)
+                given = updates if is_tensor(updates) else x
+                result = like(result, given)
                 result = reshaped(result, (*lead, *result.shape[1:]))
                 if not return_weights:
                     return result
                 weights = _evaluated(weights)
-                weights = like(weights, x) if is_tensor(x) else weights
+                weights = weights if given is x else like(weights, given)
                 return result, reshaped(weights, (*lead, *weights.shape[1:]))
 
         checked.__signature__ = _with_return_weights(inspect.signature(body))

@@ -33,14 +33,17 @@ def mean(updates, weights=None, *, return_weights=False):
         else:
             share = _normalised(weights, tuple(updates.shape[:-1]))
         if is_tensor(updates):
-            share, result = like(share, updates), None
+            share, result = like(share, updates), None  # on its device
         elif weights is None:
             result = updates.mean(axis=-2, dtype=np.float64)
         else:
             result = None
         if result is None or not all_finite(result):  # or a sum of the largest floats
             result = (share[..., None, :] @ updates)[..., 0, :]
-    result = like(result, given if is_tensor(updates) else updates)
+    if is_tensor(given):
+        result, share = like(result, given), like(share, given)
+    else:
+        result = like(result, updates)
     return (result, share) if return_weights else result
 
 

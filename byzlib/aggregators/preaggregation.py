@@ -192,15 +192,14 @@ def compose(*steps):
         for step in steps:
             updates, matrix = apply_rule(step, updates, f, return_weights)
             matrices.append(matrix)
-        if is_tensor(given):
-            updates = like(updates, given)
+        updates = like(updates, given) if is_tensor(given) else updates
         if not return_weights:
             return updates
         weights = matrices.pop()
         for matrix in reversed(matrices):
             weights = (weights[..., None, :] @ matrix)[..., 0, :]
-        xp = array_namespace(weights)
-        return updates, weights / xp.sum(weights, axis=-1, keepdims=True)
+        weights = weights / array_namespace(weights).sum(weights, axis=-1, keepdims=True)
+        return updates, like(weights, given) if is_tensor(given) else weights
 
     composed.__name__ = " then ".join(getattr(step, "func", step).__name__ for step in steps)
     return composed

@@ -7,9 +7,9 @@ data_poisoning   labels, samples and candles under a false name
 
 Model poisoning takes the honest updates (..., h, d) and returns the f lies (..., f, d) in the same
 floating type; leading axes are independent trials, f = 0 gives an empty array, and nothing is
-modified or aliased. Tensors get tensors of their kind, on their device; the lies are computed on the
-host. An update is what the server averages and then subtracts from the model, so
-that a lie that points against the honest mean takes the model uphill.
+modified or aliased. An update is what the server averages and then subtracts from the model, so
+that a lie that points against the honest mean takes the model uphill. Honest tensors, of any
+library, get lies of their kind on their device, computed on the host.
 
 Each attack says in `.knowledge` what a liar must know: "none", its "own" update, or all of them
 ("omniscient"); the first two never see the others' rows. Some take keywords that a training loop
@@ -18,8 +18,8 @@ honestly from their own data; history, the list of `own` of the rounds before, t
 round, counted from 1. What draws random numbers takes rng, a Generator or an int, or for a stack a
 tuple of Generators, one for each trial of the first axis.
 
-`worst_case` and data poisoning are NumPy only. Data poisoning takes a client's samples or candles and returns poisoned ones; the client then trains
-honestly on them.
+Data poisoning takes a client's samples or candles and returns poisoned ones; the client then trains
+honestly on them. It and the search of `worst_case` are NumPy only.
 """
 
 from byzlib.attacks._contract import knowledge_of, preset
