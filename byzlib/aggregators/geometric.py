@@ -312,7 +312,7 @@ def _descend(K, apart, tol, max_iter):
         f"geometric_median: after {max_iter} steps, max_iter, {going.sum()} trials still moved "
         f"by more than {tol:g} of their size, by up to {(moved / size)[going].max():.1e}",
         RuntimeWarning,
-        stacklevel=5,  # the line that called the rule
+        stacklevel=4,  # the line that called the rule
     )
     return w
 
