@@ -1,0 +1,76 @@
+"""Types of the public names; the docstrings stand with the functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Seed = np.random.Generator | int
+
+class Backtest(NamedTuple):
+    statistic: float
+    p_value: float
+
+class ShortfallBacktest(NamedTuple):
+    beyond: Backtest
+    overall: Backtest
+
+class AUC(NamedTuple):
+    area: float
+    low: float
+    high: float
+
+class Scenarios(NamedTuple):
+    shocks: Floats
+    desk: NDArray[Any]
+    refused: list[Any]
+
+def value_at_risk(returns: ArrayLike, q: float = 0.01) -> Any: ...
+def expected_shortfall(returns: ArrayLike, q: float = 0.01) -> Any: ...
+def pinball_loss(theta: ArrayLike, returns: ArrayLike, q: float = 0.01) -> Any: ...
+def pinball_gradient(theta: ArrayLike, returns: ArrayLike, q: float = 0.01) -> Any: ...
+def federated_var(
+    returns: ArrayLike,
+    rule: Callable[..., Any],
+    q: float = 0.01,
+    *,
+    learning_rate: float,
+    rounds: int = 200,
+    f: int = 0,
+    attack: Callable[..., Any] | None = None,
+    start: float = 0.0,
+    rng: Seed | None = None,
+) -> Any: ...
+def pool_scenarios(reports: Any, low: ArrayLike, high: ArrayLike) -> Scenarios: ...
+def stress_losses(exposure: ArrayLike, shocks: ArrayLike) -> Floats: ...
+def exceedances(returns: ArrayLike, var: ArrayLike) -> NDArray[np.bool_]: ...
+def uncovered_loss(returns: ArrayLike, margin: ArrayLike) -> Any: ...
+def kupiec(exceeded: ArrayLike, p: float = 0.01, exact: bool = False) -> Backtest: ...
+def independence(exceeded: ArrayLike) -> Backtest: ...
+def christoffersen(exceeded: ArrayLike, p: float = 0.01) -> Backtest: ...
+def ljung_box(
+    exceeded: ArrayLike, lags: int = 10, rng: Seed | None = None, draws: int = 999
+) -> Backtest: ...
+def traffic_light(exceeded: ArrayLike, p: float = 0.01) -> Any: ...
+def acerbi_szekely(
+    returns: ArrayLike,
+    var: ArrayLike,
+    es: ArrayLike,
+    p: float = 0.01,
+    *,
+    model: Callable[..., Any],
+    rng: Seed,
+    draws: int = 999,
+) -> ShortfallBacktest: ...
+def auc(attacked: ArrayLike, clean: ArrayLike) -> AUC: ...
+def roc(attacked: ArrayLike, clean: ArrayLike) -> tuple[Floats, Floats]: ...
+def cusum(scores: ArrayLike, drift: float) -> Floats: ...
+def detection_delay(scores: ArrayLike, threshold: float) -> Any: ...
+def extreme_pair_score(updates: ArrayLike) -> Any: ...
+def spectral_score(updates: ArrayLike) -> Any: ...
+def mean_gap_score(updates: ArrayLike, rule: Callable[..., Any], scaled: bool = False) -> Any: ...
+def fewest_liars(
+    updates: ArrayLike, clean: ArrayLike, score: Callable[..., Any] = ..., level: float = 0.05
+) -> Any: ...
