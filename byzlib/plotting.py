@@ -73,14 +73,15 @@ def show(fig, name, alt):
     display(picture, raw=True, metadata={"image/png": {"alt": alt, "name": name}})
 
 
-def slider(draw, values, label, alt, start=0):
+def slider(draw, values, label, alt, title, start=0):
     """A figure with a handle: one picture for each value, drawn now, shown without a kernel.
 
     draw : callable value -> Figure, all of one size. values : sequence, where the handle can stand.
-    label, alt : callables value -> str, what stands beside the handle, and each picture's
-    description. start : index of the value shown first, and the only one on paper.
+    label, alt : callables value -> str, what stands below each picture and is read out when the
+    handle moves, and each picture's description. title : what the handle changes, in a few words.
+    start : index of the value shown first, and the only one on paper.
     """
-    frames = []
+    values, frames = list(values), []
     for i, value in enumerate(values):
         data = base64.b64encode(_drawn_once(draw(value))).decode()
         hidden = "" if i == start else " hidden"
@@ -91,11 +92,14 @@ def slider(draw, values, label, alt, start=0):
         )
     move = (
         "const f = this.parentNode.querySelectorAll('figure');"
-        "f.forEach((e, i) => e.hidden = i != this.value)"
+        "f.forEach((e, i) => e.hidden = i != this.value);"
+        "this.setAttribute('aria-valuetext', f[this.value].innerText)"
     )
+    title, said = html.escape(title), html.escape(label(values[start]))
     handle = (
-        f'<input type="range" min="0" max="{len(frames) - 1}" value="{start}" '
-        f'style="width:100%" aria-label="choose the picture" oninput="{move}">'
+        f'<strong>{title}</strong><input type="range" min="0" max="{len(frames) - 1}" '
+        f'value="{start}" style="width:100%" aria-label="{title}" aria-valuetext="{said}" '
+        f'oninput="{move}">'
     )
     display(HTML(f'<div class="byzlib-slider">{handle}{"".join(frames)}</div>'))
 

@@ -63,13 +63,14 @@ def test_the_same_figure_has_the_same_bytes(shown):
 def test_slider_holds_one_described_picture_a_value(shown):
     figures = {slope: drawing(slope) for slope in (1, 2, 3)}
     alt = "A line of slope {} & more".format
-    plotting.slider(figures.get, figures, "slope {}".format, alt, 1)
+    plotting.slider(figures.get, figures, "slope {}".format, alt, "How <steep>", 1)
     page = shown[0][0][0].data
     assert all(type(f.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
                for f in figures.values())  # fmt: skip
     assert page.count("data:image/png;base64,") == page.count("alt=") == 3
     assert 'max="2" value="1"' in page and page.count(" hidden>") == 2
     assert "slope 2 &amp; more" in page
+    assert page.count("How &lt;steep&gt;") == 2 and 'aria-valuetext="slope 2"' in page
     assert not plt.get_fignums()
 
 
