@@ -69,7 +69,7 @@ def rule(slope, start, rows=None, name=None):
                 weights = weights if given is x else like(weights, given)
                 return result, reshaped(weights, (*lead, *weights.shape[1:]))
 
-        checked.__signature__ = _with_return_weights(inspect.signature(body))
+        checked.__signature__ = _shown(inspect.signature(body))
         return checked
 
     return decorate
@@ -141,9 +141,11 @@ def _range(slope, start):
     return f"n > {times}f" if start == 1 else f"n >= {times}f + {start}"
 
 
-def _with_return_weights(signature):
+def _shown(signature):
+    """What a caller may write: x is called updates, and weights can be asked for."""
+    x, *rest = signature.parameters.values()
     weights = inspect.Parameter("return_weights", inspect.Parameter.KEYWORD_ONLY, default=False)
-    return signature.replace(parameters=[*signature.parameters.values(), weights])
+    return signature.replace(parameters=[x.replace(name="updates"), *rest, weights])
 
 
 def apply_rule(rule, updates, f, return_weights=True):
