@@ -96,16 +96,14 @@ def test_broken_rows(library, dtype, name):
         call(tensor(x), 2)
 
 
-@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "mixing then krum"])
 def test_rows_stay_where_they_are(name, monkeypatch):
     """Nothing that grows with d comes to the host where no choice is close.
 
-    The last rounds of Bulyan are ties between two that are each other's neighbour, and mixed rows
-    may be equal: these choices are made on the host.
+    The last rounds of Bulyan are ties between two that are each other's neighbour: it does. Rows
+    that were mixed of the same ones tie, too, so that Krum after mixing may or may not.
     """
-    if name in ("bulyan", "mixing then krum"):
-        return
-    sizes = []
+    sizes, x = [], np.random.default_rng(0).standard_normal((2, 11, 500))
 
     def counted(x):
         sizes.append(x.size if theory.is_tensor(x) else 0)
@@ -113,10 +111,8 @@ def test_rows_stay_where_they_are(name, monkeypatch):
 
     for module in (_contract, _distances, _order, coordinatewise, geometric, preaggregation):
         monkeypatch.setattr(module, "to_numpy", counted, raising=False)
-    call, x = EVERYTHING[name].call, array_api_strict.asarray(rng.standard_normal((2, 11, 500)))
-    call(x, 2)
-    assert max(sizes, default=0) <= 2 * 11 * 11
-    call(array_api_strict.asarray(np.zeros((2, 11, 500))), 2)
+    EVERYTHING[name].call(array_api_strict.asarray(x), 2)
+    assert max(sizes, default=0) == x.size if name == "bulyan" else sum(sizes) <= 4 * 11 * 11
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

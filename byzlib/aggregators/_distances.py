@@ -73,7 +73,7 @@ def _products_of_tensors(x):
     rows = xp.astype(x, xp.float64) if has_float64(x) else to_numpy(x).astype(np.float64)
     rows = rows - rows[:, :1, :]
     bound = (x.shape[2] + 4) * float(np.finfo(np.float64).eps)
-    return to_numpy(rows @ rows.mT).copy(), bound
+    return to_numpy(rows @ array_namespace(rows).matrix_transpose(rows)).copy(), bound
 
 
 def _products(x):
