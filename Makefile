@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BUILD := _build
 # What is asked for is typed after make; a shell may mean something else by such a name.
-$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS RECORD LAB,$(eval $(name) :=))
+$(foreach name,ONLY VARIANTS SIZES FRESH FOLDER ARGS RECORD LAB DIR SUBMISSIONS,$(eval $(name) :=))
 
 ifneq ($(words $(VENV))$(findstring ~,$(VENV)),1)
   $(error VENV names one folder, without a blank or a ~ in it; got "$(VENV)")
@@ -20,6 +20,11 @@ ifneq ($(filter federation test-federation,$(MAKECMDGOALS)),)
   WANTED := flower,test
   PINS := constraints-federation.txt
 endif
+# nbgrader adds itself to JupyterLab, where only a teacher wants it.
+ifneq ($(filter course grade grade-demo slides,$(MAKECMDGOALS)),)
+  override VENV := $(VENV)-course
+  WANTED := book,test,course
+endif
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -30,6 +35,7 @@ PLACE := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 .NOTPARALLEL:
 .PHONY: help setup book pdf test test-all test-site test-portable test-claims style lab notebooks
 .PHONY: exercises table matrix candles trade bench federation test-federation writable
+.PHONY: course grade grade-demo slides tournament
 
 # What a reader's shell holds must not change what is installed, tested, and printed.
 unexport $(filter PYTHON% PYTEST_%,$(.VARIABLES))
@@ -138,6 +144,21 @@ federation: $(READY) ## train over a real network on this machine, with liars (R
 
 test-federation: $(READY) ## test the strategies for Flower, in this process and over a network
 	@$(PY) -m pytest tests/test_flower.py tests/test_federation.py
+
+course: $(READY) ## make what a class is given, in _build/course/release
+	@$(PY) -m course.make_course "$(BUILD)/course"
+
+grade: $(READY) ## mark SUBMISSIONS=/their/folders into _build/course/grades.csv and feedback
+	@$(PY) -m course.grade "$(BUILD)/course" "$(SUBMISSIONS)"
+
+grade-demo: $(READY) ## mark submissions of every kind, good and sly, and check the marks
+	@$(PY) -m course.demo "$(BUILD)/grade-demo"
+
+slides: $(READY) ## derive slides from four chapters, into _build/slides
+	@$(PY) -m course.make_slides "$(BUILD)/slides"
+
+tournament: $(READY) ## play the attacks and rules in DIR=/their/files against each other
+	@$(PY) -m course.tournament "$(DIR)" "$(BUILD)/tournament" $(ARGS)
 
 writable:
 	@mkdir -p $(VENV) 2>/dev/null && test -w $(VENV) || { \

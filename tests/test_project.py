@@ -175,7 +175,7 @@ def test_conda_users_get_the_same():
 def test_each_dependency_has_a_reason():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lists = re.findall(r"^\w+ = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    lines = "".join(lists[:5]).splitlines()
+    lines = "".join(lists[:6]).splitlines()
     assert len(lines) > 20 and all(re.search(r'^ +"[^"]+", +# \w', line) for line in lines)
     conda = (ROOT / "environment.yml").read_text(encoding="utf-8")
     unexplained = re.findall(r"^ +- [^#\n]*$", conda.split("dependencies:")[1], re.MULTILINE)
@@ -183,7 +183,7 @@ def test_each_dependency_has_a_reason():
 
 
 @pytest.mark.parametrize("file, wanted", [
-    ("constraints.txt", ("book", "test", "browser")),
+    ("constraints.txt", ("book", "test", "browser", "course")),
     ("constraints-federation.txt", ("flower", "test")),
 ])  # fmt: skip
 def test_constraints_pin_what_is_needed_and_name_no_host(file, wanted):
@@ -318,6 +318,15 @@ def test_a_federation_has_an_environment_of_its_own(bare):
             planned = run_make(bare, "-n", target, *given).stdout
             assert f"-p {place} -c constraints-federation.txt -e '.[flower,test]'" in planned
             assert f"{place}/bin/python -m" in planned and ".venv/bin" not in planned
+
+
+@make
+def test_a_class_has_an_environment_of_its_own(bare):
+    for target in ("course", "grade", "grade-demo", "slides"):
+        planned = run_make(bare, "-n", target).stdout
+        assert "-p .venv-course -c constraints.txt -e '.[book,test,course]'" in planned
+        assert ".venv-course/bin/python -m course." in planned and ".venv/bin" not in planned
+    assert ".venv/bin/python -m course.tournament" in run_make(bare, "-n", "tournament").stdout
 
 
 @make

@@ -12,6 +12,7 @@ import functools
 import re
 import sys
 import traceback
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -279,3 +280,17 @@ def steps_of(answer, *given):
     finally:
         sys.settrace(before)
     return steps
+
+
+def memory_of(answer, *given):
+    """The most bytes that it holds at a time; it gets what is given, and no copy."""
+    began = not tracemalloc.is_tracing()
+    if began:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    answer.function(*given)
+    _, most = tracemalloc.get_traced_memory()
+    if began:
+        tracemalloc.stop()
+    return most - before

@@ -1,11 +1,20 @@
 """Checkers of chapter 17: a sorting network over rows, distances from blocks of columns."""
 
-import tracemalloc
 
 import numpy as np
 
 from byzlib.checks._experiment import judge_experiment
-from byzlib.checks._form import NotYet, array, ask, calls_of, exercise, judge, require, steps_of
+from byzlib.checks._form import (
+    NotYet,
+    array,
+    ask,
+    calls_of,
+    exercise,
+    judge,
+    memory_of,
+    require,
+    steps_of,
+)
 
 FOUR = [(0, 2), (1, 3), (0, 1), (2, 3), (1, 2)]
 NETWORKS = [
@@ -127,16 +136,7 @@ def _from_iterator(answer, blocks):
 
 def _memory(answer, blocks):
     """The most bytes that an answer holds at a time, while this many blocks come."""
-    began = not tracemalloc.is_tracing()
-    if began:
-        tracemalloc.start()
-    tracemalloc.reset_peak()
-    before, _ = tracemalloc.get_traced_memory()
-    answer.function(np.full((3, 3000), float(k)) for k in range(blocks))
-    _, most = tracemalloc.get_traced_memory()
-    if began:
-        tracemalloc.stop()
-    return most - before
+    return memory_of(answer, (np.full((3, 3000), float(k)) for k in range(blocks)))
 
 
 def _apart(rows):
