@@ -1,6 +1,5 @@
 """Checkers of chapter 17: a sorting network over rows, distances from blocks of columns."""
 
-
 import numpy as np
 
 from byzlib.checks._experiment import judge_experiment
