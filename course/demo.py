@@ -102,7 +102,7 @@ def made():
         return made
 
     twice = copy.deepcopy(solved)
-    twice.cells += copy.deepcopy(twice.cells)
+    twice.cells += [cell | {"id": f"{cell.id}-again"} for cell in copy.deepcopy(twice.cells)]
     checker = "from byzlib.checks.chapter_03 import average_best as right\n"
     call = "import socket\n\nsocket.create_connection(('127.0.0.1', 9))\n"
     return {

@@ -21,7 +21,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Unicode
 
 from course import judge
-from course.make_course import make, secret_of, succeed
+from course.make_course import EXERCISES, make, secret_of, succeed
 
 COLUMNS = ("student", "notebook", "exercise", "points", "of", "feedback")
 
@@ -87,10 +87,9 @@ def id_of(cell):
     return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
-def collect(folder, submissions):
-    """Copy what was handed in to where nbgrader looks; {student: {notebook: path}}."""
-    names = {path.name for path in (folder / "source").iterdir()}
-    found = {}
+def handed_in(submissions):
+    """{student: {notebook: path}}, and a sentence on stderr for each file of another name."""
+    names, found = {path.stem for path in EXERCISES.glob("*.ipynb")}, {}
     for student in sorted(path for path in submissions.iterdir() if path.is_dir()):
         found[student.name] = {}
         for path in sorted(student.rglob("*.ipynb")):
@@ -102,33 +101,37 @@ def collect(folder, submissions):
                 print(f"{path} is called like no exercise, and is left out", file=sys.stderr)
     if not any(found.values()):
         sys.exit(f"{submissions} holds no student's folder with a notebook of the course")
-    shutil.rmtree(folder / "submitted", ignore_errors=True)
-    for name in sorted(set().union(*found.values())):
-        release = nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
-        for student, paths in found.items():
-            target = folder / "submitted" / student / name / f"{name}.ipynb"
-            target.parent.mkdir(parents=True)
-            handed = release
-            if name in paths:
-                try:
-                    handed = nbformat.read(paths[name], as_version=4)
-                except Exception as error:  # half a file is an empty one
-                    print(f"{paths[name]} is no notebook: {error}", file=sys.stderr)
-            nbformat.write(whole(release, handed), target)
     return found
+
+
+def collect(folder, found, name):
+    """Copy what was handed in for one notebook to where nbgrader looks; nothing is a blank one."""
+    release = nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
+    for student, paths in found.items():
+        target = folder / "submitted" / student / name / f"{name}.ipynb"
+        shutil.rmtree(target.parent, ignore_errors=True)
+        target.parent.mkdir(parents=True)
+        handed = release
+        if name in paths:
+            try:
+                handed = nbformat.read(paths[name], as_version=4)
+            except Exception as error:  # half a file is an empty one
+                print(f"{paths[name]} is no notebook: {error}", file=sys.stderr)
+        nbformat.write(whole(release, handed), target)
 
 
 def grade(folder, submissions):
     """Mark everybody; rows of grades.csv, a dict each."""
-    folder, submissions = Path(folder).resolve(), Path(submissions)
-    if not submissions.is_dir():
-        sys.exit(f"SUBMISSIONS names a folder with one folder a student; got {submissions}")
+    folder = Path(folder).resolve()
+    if not submissions or not Path(submissions).is_dir():
+        sys.exit(f"SUBMISSIONS names a folder with one folder a student; got {submissions!r}")
     warnings.simplefilter("ignore")  # of nbgrader's data base, at every student
-    course = make(folder)
-    handed_in = collect(folder, submissions)
-    marked = sorted(set().union(*handed_in.values()))
-    for student in handed_in:
-        for name in marked:
+    found = handed_in(Path(submissions))
+    marked = sorted(set().union(*found.values()))
+    course = make(folder, [EXERCISES / f"{name}.ipynb" for name in marked])
+    for name in marked:
+        collect(folder, found, name)
+        for student in found:
             print(f"marking {name} of {student}", file=sys.stderr)
             succeed(course.autograde(name, student), f"mark {name} of {student}")
             succeed(course.generate_feedback(name, student), f"tell {student} of {name}")

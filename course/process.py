@@ -7,6 +7,7 @@ that cannot stop.
 
 import base64
 import builtins
+import contextlib
 import json
 import os
 import pickle
@@ -154,10 +155,9 @@ class Process:
         return f" by {signal.Signals(-code).name}" if code < 0 else f" with status {code}"
 
     def _kill(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        if self.process.returncode is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Raised:
