@@ -56,17 +56,15 @@ CROWDS = {
 }
 
 
-@pytest.fixture(params=["on the host", "elsewhere"])
-def place(request, monkeypatch):
-    """Tensors of the host are seen by NumPy; here they are also treated as those of a GPU."""
-    if request.param == "elsewhere":
-        monkeypatch.setattr(theory, "is_elsewhere", theory.is_tensor)
-
-
-@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("name", EVERYTHING)
-@pytest.mark.parametrize(("library", "dtype"), KINDS)
-def test_values_kinds_and_weights(library, dtype, name):
+@pytest.mark.parametrize(
+    ("library", "dtype", "as_on_a_gpu"),
+    [(*kind, gpu) for kind in KINDS for gpu in (False, True) if kind[0] != "strict" or gpu],
+)
+def test_values_kinds_and_weights(library, dtype, as_on_a_gpu, name, monkeypatch):
+    """Tensors on the host are seen by NumPy; here they are treated as those of a GPU, too."""
+    if as_on_a_gpu:
+        monkeypatch.setattr(theory, "is_elsewhere", theory.is_tensor)
     call, tensor = EVERYTHING[name].call, maker(library, dtype)
     for crowd in CROWDS.values():
         crowd = crowd.astype(dtype)
