@@ -78,6 +78,7 @@ EXPECTED = {
     "reciting": (1, 0),
     "calling-out": (1, 0),
     "half-a-file": (0, 0),
+    "no-notebook": (0, 0),
 }
 
 
@@ -102,7 +103,12 @@ def made():
         return made
 
     twice = copy.deepcopy(solved)
-    twice.cells += [cell | {"id": f"{cell.id}-again"} for cell in copy.deepcopy(twice.cells)]
+    for cell in copy.deepcopy(twice.cells):
+        cell.id += "-again"
+        twice.cells.append(cell)
+    nonsense = copy.deepcopy(solved)
+    for cell in nonsense.cells:
+        cell.metadata, cell.source = {"nbgrader": {"grade_id": [7], "grade": "yes"}}, {"a": 1}
     checker = "from byzlib.checks.chapter_03 import average_best as right\n"
     call = "import socket\n\nsocket.create_connection(('127.0.0.1', 9))\n"
     return {
@@ -124,6 +130,7 @@ def made():
         "reciting": with_cells(best=recited()),
         "calling-out": with_cells(best=call + BEST + RIGHT),
         "half-a-file": nbformat.writes(solved)[:2000],
+        "no-notebook": nbformat.writes(nonsense),
     }
 
 

@@ -52,29 +52,36 @@ def output_of(mark):
 
 
 def whole(release, submission):
-    """The submission with every graded cell of the release, and no other one.
+    """The submission with every graded cell of the release, each behind its task, and no other.
 
     Students delete cells, and copy them; nbgrader wants each of its own exactly once.
     """
     ours = {id_of(cell): cell for cell in release.cells if id_of(cell)}
-    cells, seen = [], set()
+    cells, left = [], dict(ours)
 
     def add(cell):
+        """A task, and the release's graded cells that follow it."""
         cells.append(cell)
-        seen.add(id_of(cell))
+        del left[id_of(cell)]
+        names = list(ours)
+        for name in names[names.index(id_of(cell)) + 1 :]:
+            if not ours[name].metadata.nbgrader.grade:
+                break
+            cells.append(copy.deepcopy(left.pop(name)))
 
     for cell in map(copy.deepcopy, submission.cells):
         name = id_of(cell)
-        if name not in ours or name in seen:
+        if name in ours and ours[name].metadata.nbgrader.grade:
+            continue  # the release's own comes behind its task
+        if name not in left:
             cell.metadata.pop("nbgrader", None)
             cells.append(cell)
-        elif not ours[name].metadata.nbgrader.grade:
+        else:
             cell.metadata.nbgrader = ours[name].metadata.nbgrader
             cell.cell_type = "code"
             add(nbformat.from_dict({"outputs": [], "execution_count": None} | cell))
-    for name, cell in ours.items():
-        if name not in seen:
-            add(copy.deepcopy(cell))
+    for name in [name for name in left if not ours[name].metadata.nbgrader.grade]:
+        add(copy.deepcopy(ours[name]))
     fresh = copy.deepcopy(release)
     fresh.cells = cells
     for place, cell in enumerate(fresh.cells):
@@ -84,7 +91,10 @@ def whole(release, submission):
 
 
 def id_of(cell):
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
+    """What nbgrader calls the cell, or None; a submission may have anything there."""
+    about = cell.metadata.get("nbgrader")
+    name = about.get("grade_id") if isinstance(about, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def handed_in(submissions):
@@ -111,13 +121,15 @@ def collect(folder, found, name):
         target = folder / "submitted" / student / name / f"{name}.ipynb"
         shutil.rmtree(target.parent, ignore_errors=True)
         target.parent.mkdir(parents=True)
-        handed = release
+        made = whole(release, release)
         if name in paths:
             try:
-                handed = nbformat.read(paths[name], as_version=4)
+                made = whole(release, nbformat.read(paths[name], as_version=4))
+                nbformat.validate(made)
             except Exception as error:  # half a file is an empty one
-                print(f"{paths[name]} is no notebook: {error}", file=sys.stderr)
-        nbformat.write(whole(release, handed), target)
+                made = whole(release, release)
+                print(f"{paths[name]} is no notebook: {str(error)[:200]}", file=sys.stderr)
+        nbformat.write(made, target)
 
 
 def grade(folder, submissions):

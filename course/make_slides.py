@@ -29,9 +29,10 @@ PAGE = """<!doctype html>
 .reveal {{ font-size: 28px }} .reveal h1 {{ font-size: 1.8em }} .reveal h2 {{ font-size: 1.4em }}
 .reveal h1, .reveal h2, .reveal h3 {{ text-transform: none }}
 .reveal section {{ text-align: left }} .reveal section img {{ margin: 0 auto; max-height: 560px }}
-.reveal pre {{ font-size: 19px; width: 100%; box-shadow: none; margin: 8px 0 }}
+.reveal pre {{ font-size: 19px; width: 100%; box-shadow: none; margin: 8px 0;
+  box-sizing: border-box }}
 .reveal pre.code {{ background: #f5f5f5; padding: 6px }} .reveal table {{ font-size: 22px }}
-.byzlib-slider img {{ max-height: 460px !important }}
+.byzlib-slider input {{ margin: 0 }} .byzlib-slider img {{ max-height: 460px !important }}
 </style></head>
 <body><div class="reveal"><div class="slides">
 {slides}
@@ -39,7 +40,8 @@ PAGE = """<!doctype html>
 <script>MathJax = {{ svg: {{ fontCache: "global" }} }};</script>
 <script src="lib/tex-svg-full.js"></script>
 <script src="lib/reveal.js"></script><script src="lib/notes.js"></script>
-<script>Reveal.initialize({{ hash: true, slideNumber: true, plugins: [RevealNotes] }});</script>
+<script>Reveal.initialize({{ width: 1280, height: 760, hash: true, slideNumber: true,
+  plugins: [RevealNotes] }});</script>
 </body></html>
 """
 

@@ -249,10 +249,11 @@ def test_a_submission_is_made_whole():
     from course.grade import id_of, whole
 
     release = MADE["empty"]
-    ours = {id_of(cell) for cell in release.cells if id_of(cell)}
+    ours = [id_of(cell) for cell in release.cells if id_of(cell)]
     for handed in (MADE["deleting"], MADE["copying-cells"], nbformat.v4.new_notebook()):
-        ids = [id_of(cell) for cell in whole(release, handed).cells]
-        assert sorted(filter(None, ids)) == sorted(ours)
+        made = whole(release, handed)
+        nbformat.validate(made)
+        assert [id_of(cell) for cell in made.cells if id_of(cell)] == ours
 
 
 # --- the page -------------------------------------------------------------------------------
