@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.clock import Runner, take_turns
+from benchmarks.clock import Runner, peak_memory, take_turns
 from benchmarks.report import machine, markdown
 from byzlib import aggregators
 
@@ -183,7 +183,10 @@ def behaviour():
 
 
 def times():
-    """Milliseconds of aggregate_train, and how many times ours theirs takes."""
+    """Milliseconds and memory of aggregate_train, and how many times ours theirs takes.
+
+    Memory is the highest point beside the messages, in copies of all rows.
+    """
     rows = []
     for n, d in SIZES:
         f = (n - 3) // 4
@@ -207,8 +210,9 @@ def times():
             for runner in runners:
                 row = runner.row(runners[0])
                 kept = ("turns", "ms", "ratio", "ratio_low", "ratio_high")
-                rows.append({"rule": rule, "n": n, "d": d, "f": f, "who": runner.name}
-                            | {name: row[name] for name in kept})  # fmt: skip
+                row = {name: row[name] for name in kept}
+                row["copies"] = peak_memory(runner.call) / (4 * n * d)
+                rows.append({"rule": rule, "n": n, "d": d, "f": f, "who": runner.name} | row)
     return pd.DataFrame(rows)
 
 

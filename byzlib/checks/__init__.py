@@ -24,6 +24,7 @@ from byzlib.checks.chapter_14 import fee_trial, kept_share, largest_fall
 from byzlib.checks.chapter_15 import company_trial, coverage_ratio, portmanteau
 from byzlib.checks.chapter_16 import alarm_trial, area, leans_on, resting_share
 from byzlib.checks.chapter_17 import distances_from_blocks, run_network, steeper
+from byzlib.checks.chapter_18 import asking_more, sort_replies
 from byzlib.checks.chapter_19 import held_out, least_worst_regret, mask_rows
 
 __all__ = [
@@ -36,6 +37,6 @@ __all__ = [
     "lucky_share", "last_bar_trial", "next_labels", "upper_shadow", "purge_trial", "heterogeneity",
     "capped_weights", "read_candle", "clean_trial", "kept_share", "largest_fall", "fee_trial",
     "coverage_ratio", "portmanteau", "company_trial", "area", "resting_share", "alarm_trial",
-    "leans_on", "run_network", "distances_from_blocks", "steeper", "mask_rows",
-    "least_worst_regret", "held_out",
+    "leans_on", "run_network", "distances_from_blocks", "steeper", "sort_replies", "asking_more",
+    "mask_rows", "least_worst_regret", "held_out",
 ]  # fmt: skip

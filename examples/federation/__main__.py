@@ -9,6 +9,7 @@ Needs Flower (pip install "byzlib[flower]"), takes some minutes, and leaves noth
 """
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import os
@@ -38,7 +39,7 @@ COLUMNS = ["rule", "round", "desks", "first liar", "answers", "trust in liars", 
 
 
 def experiment(rules=("FedAvg", "trimmed mean"), desks=DESKS, liars=LIARS, rounds=ROUNDS,
-               timeout=TIMEOUT, killed=0, say=print):  # fmt: skip
+               timeout=TIMEOUT, killed=0, say=functools.partial(print, flush=True)):  # fmt: skip
     """A row for each rule and round: a DataFrame. `killed` is cut off after half of the rounds.
 
     RuntimeError where the federation does not do what it should in time.

@@ -21,7 +21,7 @@ from byzlib.market import dataset, load_sample, standardize, walk_forward
 
 MODEL = SimpleModel(9, 16, 2)
 LEARNING_RATE, LOCAL_STEPS = 0.5, 20
-ATTACK = functools.partial(local_sign_flip, scale=3.0)
+ATTACK = functools.partial(local_sign_flip, scale=5.0)
 
 
 def task(desks):
