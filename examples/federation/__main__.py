@@ -151,7 +151,7 @@ def main(arguments=None):
     shown = ["rule", "round", "answers", "seconds", "accuracy", "majority share", "difference"]
     print(table[shown].to_string(index=False, float_format="{:.3g}".format))
     if record:
-        table.assign(**about()).to_csv(record / "federation.csv", index=False)
+        table.assign(**about()).to_csv(record / "federation.csv", index=False, float_format="%.6g")
     if table["difference"].max() > 1e-6:
         sys.exit("the network and the simulation differ by more than 1e-6")
 
