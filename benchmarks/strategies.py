@@ -30,7 +30,7 @@ RULES = ["krum", "multi_krum", "bulyan", "trimmed_mean", "median"]
 THEIRS = {"krum": "Krum", "multi_krum": "MultiKrum", "bulyan": "Bulyan",
           "trimmed_mean": "FedTrimmedAvg", "median": "FedMedian"}  # fmt: skip
 SIZES = [(n, d) for n in (10, 100) for d in (100_000, 1_000_000)]
-TURNS = 5
+TURNS, SHARE = 5, 20.0  # and seconds of all turns of one of them
 
 
 def settings(rule, n, f):
@@ -204,8 +204,7 @@ def times():
                 runners.append(Runner(who, "byzlib" if who == "byzlib" else "peer", call))
             for runner in runners:
                 runner.first()
-                runner.plan(TURNS, 20.0)
-                runner.seconds, runner.turns = [], max(runner.turns, 3)
+                runner.plan(TURNS, SHARE)
             take_turns(runners)
             for runner in runners:
                 row = runner.row(runners[0])
@@ -231,8 +230,9 @@ def main(arguments=None):
     alone()
     versions = machine()["versions"]
     about = {name: versions[name] for name in ("python", "numpy", "flwr")}
-    for name, table in (("strategies", behaviour()), ("strategies_time", times())):
-        print(markdown(table.round(3)), "\n")
+    for name, made in (("strategies", behaviour), ("strategies_time", times)):
+        table = made()
+        print(markdown(table.round(3)), "\n", flush=True)
         table = table.assign(**about)
         table.to_csv(save / f"{name}.csv", index=False, float_format="%.4g")
 
