@@ -36,6 +36,7 @@ from flwr.app import (  # noqa: E402
     RecordDict,
 )
 
+from benchmarks import strategies  # noqa: E402
 from byzlib.federated.flower import (  # noqa: E402
     RobustStrategy,
     client_app,
@@ -330,6 +331,19 @@ def test_reports_of_clients_are_outvoted():
     ]
     assert dict(strategy.aggregate_evaluate(1, replies)) == {"accuracy": 0.6}
     assert strategy.aggregate_evaluate(1, []) is None
+
+
+def test_the_comparison_with_flowers_own_strategies_asks_what_it_says():
+    for kind in ("one NaN", "an array missing", "one reply nine times"):
+        assert strategies.odd("byzlib", "median", kind) == "an honest answer"
+    assert strategies.odd("flwr", "median", "one NaN") == "NaN"
+    assert strategies.odd("flwr", "krum", "an array missing").startswith("raises ")
+    assert (
+        strategies.claim("byzlib", "multi_krum")
+        < 0.01
+        < 0.9
+        < strategies.claim("flwr", "multi_krum")
+    )
 
 
 # --- training ---
