@@ -1,7 +1,8 @@
 """What the server runs and what each node runs: a Flower app, `flwr run examples/federation`.
 
 Desks learn from simulated candles whether the next one moves more than most. A node is told which
-desk it is, and whether it lies: --node-config "desk=3 lies=false".
+desk it is, and whether it lies: --node-config "desk=3 lies=false". In Flower's own simulation each
+node has a partition, which is its desk then, and the last f lie.
 """
 
 import functools
@@ -41,14 +42,12 @@ def start():
 
 def told_to(context):
     """The training of a node: honest, or not."""
+    n, f, node = context.run_config["nodes"], context.run_config["f"], context.node_config
+    desk = node["desk"] if "desk" in node else node["partition-id"]
     honest = simple_training(
-        MODEL,
-        lambda context: task(context.run_config["nodes"])[0][context.node_config["desk"]],
-        LEARNING_RATE,
-        local_steps=LOCAL_STEPS,
+        MODEL, lambda _: task(n)[0][desk], LEARNING_RATE, local_steps=LOCAL_STEPS
     )
-    n, f = context.run_config["nodes"], context.run_config["f"]
-    return lying(honest, ATTACK, n, f) if context.node_config["lies"] else honest
+    return lying(honest, ATTACK, n, f) if node.get("lies", desk >= n - f) else honest
 
 
 client = client_app(lambda model, context, t: told_to(context)(model, context, t))
