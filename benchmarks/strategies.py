@@ -1,6 +1,6 @@
 """RobustStrategy beside Flower's own strategies: what they answer to odd replies, and their time.
 
-    python -m benchmarks.strategies [--save FOLDER]
+    python -m benchmarks.strategies [--only TABLE] [--save FOLDER]
 
 Needs flwr. Ten clients of whom f lie, float32, as Flower's models are. What is counted: rounds out
 of ROUNDS in which Krum takes another client than with exact distances, and in which the others'
@@ -226,15 +226,18 @@ def main(arguments=None):
     """Print both tables, and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", type=Path, default=FOLDER)
-    save = parser.parse_args(arguments).save
+    parser.add_argument("--only", choices=["strategies", "strategies_time"], help="one table")
+    given = parser.parse_args(arguments)
     alone()
     versions = machine()["versions"]
     about = {name: versions[name] for name in ("python", "numpy", "flwr")}
     for name, made in (("strategies", behaviour), ("strategies_time", times)):
+        if given.only not in (None, name):
+            continue
         table = made()
         print(markdown(table.round(3)), "\n", flush=True)
         table = table.assign(**about)
-        table.to_csv(save / f"{name}.csv", index=False, float_format="%.4g")
+        table.to_csv(given.save / f"{name}.csv", index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":

@@ -319,6 +319,11 @@ def test_wrong_settings_are_refused_in_a_sentence(wrong, error, message):
         wrong()
 
 
+def test_answers_to_nothing_are_refused_in_a_sentence():
+    with pytest.raises(RuntimeError, match="what configure_train sent"):
+        RobustStrategy(mean, 1).aggregate_train(1, [])
+
+
 def test_reports_of_clients_are_outvoted():
     strategy, grid = RobustStrategy(mean, 1, fraction_evaluate=1.0), Grid(NODES[:4])
     record = ArrayRecord({"theta": Array(np.zeros(2))})

@@ -84,7 +84,7 @@ class RobustStrategy(FedAvg):
         self.rule, self.count_cap = rule, count_cap
         self.rng = as_generator(rng, "RobustStrategy") if "rng" in takes or rng is not None else rng
         self._center = None  # the rule's last answer
-        self._model, self._digest = {}, None  # what was sent, arrays by name
+        self._model, self._flat, self._digest = {}, None, None  # what was sent: by name, as one row
         self._asked = []  # the messages that carried it
         self._heard = {}  # {(node, digest of an answer): digest of the model it answered}
         super().__init__(fraction_evaluate=fraction_evaluate, **options)
@@ -99,6 +99,7 @@ class RobustStrategy(FedAvg):
         """The messages of a round, as FedAvg makes them; what they ask is remembered."""
         self._asked = list(super().configure_train(server_round, arrays, config, grid))
         self._model = {name: array.numpy() for name, array in arrays.items()}
+        self._flat = _flat(self._model)
         self._digest = _digest(arrays, self._model)
         return self._asked
 
@@ -107,14 +108,18 @@ class RobustStrategy(FedAvg):
 
         replies : iterable of Message, the answers to what `configure_train` sent last.
         """
-        taken, refused, silent = self._sorted(server_round, list(replies))
+        if self._flat is None:
+            raise RuntimeError(
+                "RobustStrategy takes answers to what configure_train sent; got none"
+            )
+        taken, updates, refused, silent = self._sorted(server_round, list(replies))
         f = max(self.f - len(refused), 0)
         metrics = {"asked": len(self._asked), "taken": len(taken), "refused": len(refused)}
         metrics |= {"silent": len(silent), "f": f, "changed": 0}
         try:
             if len(refused) > self.f:
                 raise ValueError(f"{len(refused)} answers were refused, more than f = {self.f}")
-            model, trust = self._next(taken, f)
+            model, trust = self._next(updates, taken.values(), f)
         except ValueError as reason:
             LOG.warning(
                 "round %d leaves the model as it is: %s (%d nodes asked, %d answers taken, "
@@ -139,13 +144,14 @@ class RobustStrategy(FedAvg):
         return MetricRecord(medians) if medians else None
 
     def _sorted(self, server_round, replies):
-        """{node: (arrays, count)} of the answers taken, and who was refused and who is silent.
+        """{node: count} of the answers taken, their updates (n, d), who is refused, who is silent.
 
         In the order of node numbers: what comes first must not decide how sums are rounded.
         """
         asked = {message.metadata.message_id: message.metadata for message in self._asked}
         nodes = sorted(message.dst_node_id for message in asked.values())
         taken, refused, silent = {}, [], []
+        updates = np.empty((len(nodes), len(self._flat)), self._flat.dtype)
         for reply in replies:
             if (stranger := reply.metadata.src_node_id) not in nodes and not reply.has_error():
                 LOG.warning("round %d: node %d was not asked", server_round, stranger)
@@ -168,14 +174,14 @@ class RobustStrategy(FedAvg):
                 if len(answers) != 1:
                     fault = f"answers {len(answers)} times" if answers else "answers another round"
                     raise ValueError(fault)
-                taken[node] = self._checked(node, answers[0].content)
+                taken[node] = self._checked(node, answers[0].content, updates[len(taken)])
             except (ValueError, TypeError) as reason:
                 LOG.warning("round %d: node %d is refused: it %s", server_round, node, reason)
                 refused.append(node)
-        return taken, refused, silent
+        return taken, updates[: len(taken)], refused, silent
 
-    def _checked(self, node, content):
-        """The arrays of an answer by name, and the count it claims; ValueError says its fault."""
+    def _checked(self, node, content, row):
+        """Fill the row with a node's update; the count it claims. ValueError says its fault."""
         records = [*content.array_records.values()]
         if len(records) != 1:
             raise ValueError(f"sent {len(records)} records of arrays, not one")
@@ -186,7 +192,10 @@ class RobustStrategy(FedAvg):
         answered = self._heard.setdefault((node, _digest(record, arrays)), self._digest)
         if answered != self._digest:
             raise ValueError("repeats an older answer of its own, though the model has changed")
-        return arrays, self.count_cap and self._count(content)
+        count = self.count_cap and self._count(content)
+        with np.errstate(over="ignore"):  # the rule knows what to make of infinity
+            np.subtract(self._flat, _flat(arrays), out=row)
+        return count
 
     def _count(self, content):
         claims = [
@@ -198,29 +207,21 @@ class RobustStrategy(FedAvg):
             raise ValueError(f"claims {self.weighted_by_key} {claims}, not one count >= 1")
         return min(claims[0], self.count_cap)
 
-    def _next(self, taken, f):
+    def _next(self, updates, counts, f):
         """The next model, arrays by name, and whom the rule trusted; ValueError where it cannot."""
-        offered = {"f": f, "rng": self.rng, "return_weights": True, "center": None}
+        offered = {"f": f, "rng": self.rng, "return_weights": True}
+        offered["center"] = np.zeros_like(self._flat) if self._center is None else self._center
         if self.count_cap:
-            offered["weights"] = [count / self.count_cap for _, count in taken.values()]
+            offered["weights"] = [count / self.count_cap for count in counts]
         wanted = {name: offered[name] for name in free_parameters(self.rule) & set(offered)}
-        trust = None
-
-        def step(models):
-            nonlocal trust
-            if "center" in wanted:
-                wanted["center"] = (
-                    np.zeros_like(models[0]) if self._center is None else self._center
-                )
-            answer = self.rule(models[0] - models[1:], **wanted)
+        with np.errstate(over="ignore", invalid="ignore"):
+            answer = self.rule(updates, **wanted)
             answer, trust = answer if "return_weights" in wanted else (answer, None)
-            if not np.isfinite(answer).all():
+            flat = self._flat - answer
+            if not np.isfinite(flat).all():
                 raise ValueError("the rule's answer is not finite")
             self._center = answer
-            return models[0] - answer
-
-        with np.errstate(over="ignore", invalid="ignore"):
-            return aggregate(step, [self._model, *(arrays for arrays, _ in taken.values())]), trust
+            return aggregate(lambda _: flat, [self._model]), trust
 
 
 def client_app(train):
@@ -373,6 +374,14 @@ def _read(array, name, sent):
     if not np.isfinite(values).all():
         raise ValueError(f"sent NaN or infinity in {name!r}")
     return values
+
+
+def _flat(arrays):
+    """Arrays by name as one row (d,), float32 if no array needs more."""
+    kinds = [array.dtype for array in arrays.values()]
+    return np.concatenate(
+        [array.ravel() for array in arrays.values()], dtype=np.result_type(np.float32, *kinds)
+    )
 
 
 def _digest(record, names):
