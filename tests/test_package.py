@@ -12,7 +12,7 @@ import pytest
 
 import byzlib.__main__ as package
 from byzlib import __version__
-from notebooks import execute
+from notebooks import execute, site_parts
 from tests.test_project import blocks
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +48,19 @@ def test_a_copy_holds_all_that_chapters_read_and_writes_nothing_over(tmp_path, c
     with pytest.raises(SystemExit, match="is there already"):
         package.copy(tmp_path / "mine")
     assert first.read_text() == "mine now"
+
+
+def test_a_chapter_taken_from_the_site_gets_what_it_reads(tmp_path, monkeypatch):
+    """In a folder of its own, by its first cell; without byzlib that says where to get it."""
+    chapter = tmp_path / "C_alone.ipynb"
+    chapter.write_text(site_parts.alone(ROOT / "notebooks/C_claims_of_the_chapter.ipynb"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    execute.run(chapter)
+    assert (tmp_path / "byzlib-book/notebooks/claims.toml").is_file()
+    monkeypatch.delenv("BYZLIB_REPOSITORY", raising=False)
+    assert "pip install FOLDER" in site_parts.how()
+    monkeypatch.setenv("BYZLIB_REPOSITORY", "https://github.com/you/book/")
+    assert site_parts.how().endswith('"byzlib @ git+https://github.com/you/book"')
 
 
 def run(*command, **options):
