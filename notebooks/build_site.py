@@ -134,6 +134,7 @@ def build_pages(executed, build, root=ROOT):
         execute.write(build / "figures" / name, content)
     for name, text in site_parts.library_pages().items():
         execute.write(source / "api" / name, text)
+    teachers_page(root, source)
     times = run_times(executed, build, site_parts.repository())
     execute.write(source / "run_times.md", times)
     pages = {source / path.name: (path, described) for path in executed}
@@ -151,6 +152,17 @@ def build_pages(executed, build, root=ROOT):
         sys.exit("The pages have the faults listed above.")
     for page in (build / "html/_sources").glob("*.ipynb"):
         execute.write(page, site_parts.alone(page))
+
+
+def teachers_page(root, source):
+    """The page of course/ for the site, and the link that leads to it."""
+    page, readme = root / "course/README.md", source / "exercises/README.md"
+    if page.exists():
+        text = page.read_text("utf-8").replace("](../notebooks/", "](")
+        (source / "teaching.md").write_text(text, "utf-8")
+        text = readme.read_text("utf-8")
+        text = text.replace("../../course/README.md", "../teaching.md")
+        readme.write_text(text, "utf-8")
 
 
 NO_BUTTONS = """\
