@@ -5,7 +5,7 @@ run it.
 """
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -97,6 +97,7 @@ def seen(seed, score, attack, manner, crowd, calm, n=17, f=3):
     }
 
 
+@cache  # of a process; a recording serves all scores and attacks
 def recorded(seed, alpha, n, f, flipped=False):
     """The rounds (T, n, d) of a training that the first n - f clients steer.
 

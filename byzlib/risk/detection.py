@@ -60,14 +60,16 @@ def spectral_score(updates):
 
 
 def fewest_liars(updates, clean, score=extreme_pair_score, level=0.05):
-    """The fewest liars with whom a round looks like the clean rounds: "at least so many lie".
+    """With how many liars a round looks like the clean rounds: "at least so many lie".
 
-    While the score of the rows left exceeds what clean rounds of as many rows reach, the row is
-    taken away without which it is lowest. If the honest rows of today are drawn like those of the
-    clean rounds, a round without liars is called 0 with probability >= 1 - level, for its score is
-    one of k + 1 equally likely places among theirs. It says nothing from above: liars who send what
-    an honest client might have sent are not in the count, and of liars who stand together the last
-    may look like anybody.
+    The smallest j for which the round without j of its rows scores no more than clean rounds of as
+    many rows do. Tried are the j rows farthest from the median of the columns, and the j that stand
+    closest to another. If today's honest rows are drawn like those of the clean rounds, a round
+    without liars is called 0 with probability >= 1 - level, for its score is one of k + 1 equally
+    likely places among theirs; and where the f liars are the farthest, or the closest, no more than
+    f are counted with the same probability. It says nothing from above: liars who send what honest
+    clients might have sent are not in the count, and the last of liars who stand together may look
+    like anybody.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ def fewest_liars(updates, clean, score=extreme_pair_score, level=0.05):
 
     Returns
     -------
-    (...,) integers from 0 to (n - 1) // 2: of more, nobody can say who the honest ones are.
+    (...,) integers from 0 to (n - 1) // 2, which stands for "or more": of a majority nobody can say
+    who is honest.
     """
     (x, _), (clean, _) = _finite(updates, "fewest_liars"), _finite(clean, "fewest_liars")
     level = as_number(level, "level", "fewest_liars", "in (0, 1)")
@@ -92,31 +95,25 @@ def fewest_liars(updates, clean, score=extreme_pair_score, level=0.05):
             f"fewest_liars needs n >= 4 and k >= {np.ceil(1 / level - 1 - 1e-9):.0f} clean rounds "
             f"(k, {n}, {d}) for level = {level}; got n = {n} and {clean.shape}"
         )
-    rounds = x.reshape(-1, n, d)
-    counts, open_ = np.zeros(len(rounds), int), np.arange(len(rounds))
-    for left in range(n, n - (n - 1) // 2, -1):
-        usual = np.sort(score(clean[:, :left]))[rank - 1]
-        alarm = score(rounds) > usual
-        rounds, open_ = rounds[alarm], open_[alarm]
-        if not len(open_):
-            break
-        counts[open_] += 1
-        rounds = np.stack([_without_oddest(rows, score) for rows in rounds])
+    rounds, most = x.reshape(-1, n, d), (n - 1) // 2
+    orders = [np.take_along_axis(rounds, _order(odd), axis=1) for odd in _oddness(rounds)]
+    counts = np.full(len(rounds), most)
+    for j in reversed(range(most)):
+        usual = np.sort(score(clean[:, j:]))[rank - 1]
+        counts[np.min([score(ordered[:, j:]) for ordered in orders], axis=0) <= usual] = j
     return counts.reshape(x.shape[:-2])[()]
 
 
-def _without_oddest(rows, score):
-    """The rows (n, d) without the one whose absence lowers the score most.
+def _order(odd):
+    """Indices (trials, n, 1), the oddest row first."""
+    return np.argsort(-odd, axis=-1, kind="stable")[..., None]
 
-    Of several, the one with the oddest distance to another: of equal liars any is as good.
-    """
-    others = ~np.eye(len(rows), dtype=bool)
-    rest = np.stack([rows[keep] for keep in others])
-    distances = np.linalg.norm(rows[:, None] - rows, axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odd = np.abs(np.log(distances / np.median(distances[others])))
-    odd = np.where(others, np.nan_to_num(odd, nan=0.0), 0).max(axis=1)
-    return rest[np.lexsort((-odd, score(rest)))[0]]
+
+def _oddness(x):
+    """(trials, n) of rows (trials, n, d): distance from the middle, and closeness to another."""
+    yield np.linalg.norm(x - np.median(x, axis=-2, keepdims=True), axis=-1)
+    apart = np.stack([np.linalg.norm(x - x[:, [i]], axis=-1) for i in range(x.shape[1])], axis=1)
+    yield -np.where(np.eye(x.shape[1], dtype=bool), np.inf, apart).min(axis=-1)
 
 
 def _ratio(top, bottom, empty=0.0):
