@@ -25,7 +25,7 @@ from byzlib.checks.chapter_15 import company_trial, coverage_ratio, portmanteau
 from byzlib.checks.chapter_16 import alarm_trial, area, leans_on, resting_share
 from byzlib.checks.chapter_17 import distances_from_blocks, run_network, steeper
 from byzlib.checks.chapter_18 import asking_more, sort_replies
-from byzlib.checks.chapter_19 import held_out, least_worst_regret, mask_rows
+from byzlib.checks.chapter_19 import held_out, least_worst_regret, mask_rows, radius_among_lies
 
 __all__ = [
     "NotYet", "exercise", "require",
@@ -38,5 +38,5 @@ __all__ = [
     "capped_weights", "read_candle", "clean_trial", "kept_share", "largest_fall", "fee_trial",
     "coverage_ratio", "portmanteau", "company_trial", "area", "resting_share", "alarm_trial",
     "leans_on", "run_network", "distances_from_blocks", "steeper", "sort_replies", "asking_more",
-    "mask_rows", "least_worst_regret", "held_out",
+    "mask_rows", "least_worst_regret", "held_out", "radius_among_lies",
 ]  # fmt: skip

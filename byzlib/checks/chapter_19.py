@@ -1,4 +1,4 @@
-"""Checkers of chapter 19: masks that cancel, the choice by worst regret, a held-out test of it."""
+"""Checkers of chapter 19: masks that cancel, the choice by worst regret, a test of it, a radius."""
 
 import itertools
 import operator
@@ -7,6 +7,7 @@ import numpy as np
 
 from byzlib.checks._experiment import judge_experiment
 from byzlib.checks._form import NotYet, ask, exercise, judge, require, shape_of
+from byzlib.experiments import clipping_radius
 
 WHOLE = 2**32
 # Seven defences by case. The right row and those of six likely mistakes are seven different rows.
@@ -186,3 +187,30 @@ def held_out_scores(scores, rival):
         place, _ = choices(known)
         chosen.append(unseen[place].min())
     return np.array(chosen), scores[:, rival].min(axis=1)
+
+
+@exercise("Exercise 19.3 d", "the radius in the section on a report of your own.")
+def radius_among_lies(answer):
+    """`answer(lengths, f)` is (radius, low, high): the middle length, and its honest shares."""
+    for n, f in [(5, 1), (17, 3), (10, 2), (9, 4), (6, 0)]:
+        lengths = np.random.default_rng(n).permutation(np.arange(1.0, n + 1) ** 1.5)
+        wanted = "return three numbers: the radius, the low share, the high share."
+        found = ask(answer, lengths, f, shape=(3,), wanted=wanted)
+        right = clipping_radius(lengths, f)
+        h, j, ordered = n - f, -(-n // 2), np.sort(lengths)
+        mistakes = {
+            "that is the mean of the middle two; one length of the round is wanted, rank n / 2.":
+                [np.median(lengths), *right[1:]],
+            "sort the lengths first: the middle one by size is wanted.":
+                [lengths[j - 1], *right[1:]],
+            "ranks count from 1, places from 0: that is the next longer one.":
+                [ordered[min(j, n - 1)], *right[1:]],
+            "shares are of the n - f honest lengths, not of all n.":
+                [right.radius, (j - f) / n, j / n],
+            "if all liars are below the radius, f of the j lengths up to it are theirs.":
+                [right.radius, j / h, j / h],
+            "liars above the radius take no honest rank away: up to j honest ones are no longer.":
+                [right.radius, (j - f) / h, (j - f) / h],
+            "the low share comes before the high one.": [right.radius, right.high, right.low],
+        }  # fmt: skip
+        judge(found, right, mistakes)

@@ -83,7 +83,29 @@ def seen(scores, rival):
 HELD_OUT = answers(unseen, ("guide", "rival"))
 
 
+def radius_by_rank(lengths, f):
+    ranks = [sum(other <= x for other in lengths) for x in lengths]
+    j = (len(lengths) + 1) // 2
+    honest = len(lengths) - f
+    return [lengths[ranks.index(j)], (j - f) / honest, j / honest]
+
+
+def radius_of(radius=None, low=None, high=None):
+    """The answer with one thing changed: functions of (lengths, j, f, n)."""
+
+    def run(lengths, f):
+        n, ordered = len(lengths), np.sort(lengths)
+        j = -(-n // 2)
+        parts = ordered[j - 1], (j - f) / (n - f), j / (n - f)
+        changed = [change and change(lengths, j, f, n) for change in (radius, low, high)]
+        return [part if new is None else new for part, new in zip(parts, changed, strict=True)]
+
+    return run
+
+
 RIGHT = [
+    (checks.radius_among_lies, radius_by_rank),
+    (checks.radius_among_lies, radius_of()),
     *[(checks.held_out, answer) for answer in HELD_OUT[0]],
     (checks.mask_rows, mask_by_signs),
     (checks.mask_rows, mask_with(lambda rng, d: rng.choice(WHOLE, d))),
@@ -181,6 +203,30 @@ def one_for_all(rows, rng):
 
 
 WRONG = [
+    (checks.radius_among_lies, radius_of(lambda x, j, f, n: np.median(x)), "the middle two"),
+    (checks.radius_among_lies, radius_of(lambda x, j, f, n: x[j - 1]), "sort the lengths"),
+    (checks.radius_among_lies, radius_of(lambda x, j, f, n: np.sort(x)[j]), "places from 0"),
+    (
+        checks.radius_among_lies,
+        radius_of(low=lambda x, j, f, n: (j - f) / n, high=lambda x, j, f, n: j / n),
+        "not of all n",
+    ),
+    (
+        checks.radius_among_lies,
+        radius_of(low=lambda x, j, f, n: j / (n - f)),
+        "all liars are below",
+    ),
+    (
+        checks.radius_among_lies,
+        radius_of(high=lambda x, j, f, n: (j - f) / (n - f)),
+        "take no honest rank away",
+    ),
+    (checks.radius_among_lies, lambda x, f: radius_of()(x, f)[:1], "return three numbers"),
+    (
+        checks.radius_among_lies,
+        lambda x, f: [radius_of()(x, f)[k] for k in (0, 2, 1)],
+        "low share comes before",
+    ),
     *[(checks.held_out, answer, hint) for answer, hint in HELD_OUT[1]],
     (checks.held_out, answers(seen, ("guide", "rival"))[0][0], "is wanted at place"),
     *(
