@@ -10,10 +10,11 @@ import pytest
 from byzlib.experiments import planted
 from byzlib.experiments.results import configuration_columns, read
 from byzlib.market import features, load_sample
-from notebooks import make_results, train_on_candles
+from notebooks import make_results, own_clients, train_on_candles
 
 KEPT = {
-    name: read(make_results.FOLDER / f"{name}.csv") for name in ("accuracy", "matrix", "candles")
+    name: read(make_results.FOLDER / f"{name}.csv")
+    for name in ("accuracy", "matrix", "candles", "report", "liars", "declared")
 }
 
 
@@ -29,7 +30,7 @@ def test_kept_files_are_small_and_say_what_they_are():
         about = results.attrs["about"]
         assert about.startswith("Recorded" if name == "candles" else "Simulated")
         assert "Made by: " in about
-        runs = results[results["metric"] == "accuracy"]
+        runs = results[results["metric"] == ("alarm" if name == "liars" else "accuracy")]
         assert runs.groupby(configuration_columns(results))["seed"].nunique().min() >= 10
 
 
@@ -51,6 +52,8 @@ def test_figures_on_candles_name_their_files():
     [
         ("accuracy", {"rule": "Krum", "attack": "targeted", "pre": "none", "f": 3, "strength": 15.0,
                       "alpha": 0.75, **make_results.BALANCED}),
+        ("declared", {"rule": "trimmed mean", "pre": "none", "attack": "sign flip", "declared": 2,
+                      "f": 3, "n": 17, "alpha": 0.3, "momentum": 0.9, "rounds": 150}),
         ("matrix", {"rule": "trimmed mean", "attack": "mimic", "pre": "mixing", "alpha": 0.3,
                     "momentum": 0.9, "n": 17, "f": 3, "rounds": 150}),
     ],
@@ -157,3 +160,24 @@ def test_illegal_commands(arguments, capsys):
 def test_a_folder_without_candles(tmp_path):
     with pytest.raises(SystemExit, match="holds no file bybit_CATEGORY_SYMBOL_5m"):
         make_results.main(["candles", str(tmp_path)])
+
+
+def test_kept_reports_and_counts_are_what_the_code_gives():
+    kept = KEPT["liars"].set_index(["score", "attack", "manner", "crowd", "calm", "seed"])
+    one = ("gap to the median", "loud sign flip", "apart", 0.3, "own")
+    found = own_clients.seen(0, *one)
+    for metric, value in found.items():
+        rows = kept.loc[(*one, 0)]
+        assert abs(rows.loc[rows["metric"] == metric, "value"].item() - value) < 0.04
+    world, rule = "books of their own", "median, momentum 0.9"
+    found = own_clients.report_on(
+        world, rules=rule, attacks="mimic", n_jobs=1, progress=False
+    ).results
+    rows = KEPT["report"]
+    for metric, bound in [("accuracy", 0.01), ("majority share", 1e-4)]:
+        here, there = (
+            one.loc[(one["rule"] == rule) & (one["metric"] == metric)
+                    & (one["attack"] == "mimic"), "value"].to_numpy()
+            for one in (found, rows[rows["world"] == world])
+        )  # fmt: skip
+        assert np.abs(here - there).mean() < bound
