@@ -10,7 +10,7 @@ The rooms, from the ground up; each imports only rooms above it in this list.
     federated     learning together: models, clients, training and its history
     market        candles: Bybit's and simulated ones, features, labels, splits
     risk          value at risk and its back-tests, scenarios, detection of liars
-    experiments   grids of runs, ready-made cells, and tables of their results
+    experiments   grids of runs, their tables, and the report on your own clients
     checks        the checkers of the exercises
 
 `byzlib.aggregators.krum` works after `import byzlib`; a room is imported when it is named.

@@ -323,8 +323,11 @@ ERRORS = [Error(*row) for row in [
      lambda right, n, f: np.sqrt((n - 2) / (n - 2 * f - 1))),
     ("Krum survives as many liars as the median", "theory.breakdown", "A 06",
      "test_theory.py::test_breakdown_of_ten",
-     lambda right, rule, n, declared=None: right(
-         "median" if rule == "Krum" else rule, n, declared)),
+     lambda right, rule, n, *a, **k: right("median" if rule == "Krum" else rule, n, *a, **k)),
+    ("a bound behind mixing forgets the rule's own", "theory.kappa_bound", "19",
+     "test_report.py::test_bounds_of_whole_defences_by_hand",
+     lambda right, rule, n, f, pre="none": 8 * f / (n - f) if pre == "mixing" else right(
+         rule, n, f, pre)),
     ("eta loses its factor two", "theory.eta", "03",
      "test_theory.py::test_eta_of_krum", lambda right, n, f: right(n, f) / np.sqrt(2)),
     ("the mean turns at n / f", "theory.sign_flip_border", "11",
@@ -397,6 +400,16 @@ ERRORS = [Error(*row) for row in [
     ("a margin covers twice of itself", "risk.uncovered_loss", "16",
      "test_risk.py::test_what_a_margin_does_not_cover",
      lambda right, returns, margin: right(returns, 2 * np.asarray(margin))),
+    # --- the report and the count ------------------------------------------------------------
+    ("a regret is an average, not the worst", "experiments.worst_regret", "19",
+     "test_report.py::test_worst_regret_by_hand",
+     lambda right, table: (table.max(axis=0) - table).mean(axis=1)),
+    ("the radius is the longest length", "experiments.clipping_radius", "19",
+     "test_report.py::test_radius_by_hand",
+     lambda right, lengths, *a: right(lengths, *a)._replace(radius=float(np.max(lengths)))),
+    ("one liar more is counted than there are", "risk.fewest_liars", "19",
+     "test_liars.py::test_false_alarms_are_as_many_as_allowed",
+     lambda right, updates, *a, **k: right(updates, *a, **k) + 1),
     # --- the market -------------------------------------------------------------------------
     ("labels are shifted: the bar's own return", "market.labels", "12",
      "test_features.py::test_labels_by_hand", bars_own),

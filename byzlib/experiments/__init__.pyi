@@ -89,7 +89,7 @@ def guide(alike: bool, loud: bool = True, knows_f: bool = True) -> Any: ...
 def defence_named(name: str, momentum: float = 0.0) -> Defence: ...
 def bears(defence: Any, n: int) -> Any: ...
 def promise(defence: Any, n: int, f: int, radius: float = 1.0) -> Any: ...
-def clipping_radius(lengths: ArrayLike, f: int = 0, share: float = 0.5) -> float: ...
+def clipping_radius(lengths: ArrayLike, f: int = 0, share: float = 0.5) -> Any: ...
 def split_by_time(
     clients: Any,
     times: Any,
@@ -118,14 +118,14 @@ def robustness_report(
     clients: Any,
     model: Any,
     f: int,
-    rules: Sequence[str] = ...,
-    attacks: Sequence[str] = ...,
+    rules: Any = ...,
+    attacks: Any = ...,
     seeds: int | Sequence[int] = 10,
     *,
     tests: Any = None,
     rounds: int = 150,
     learning_rate: float = 0.5,
-    batch_size: int | None = 32,
+    batch_size: int = 32,
     momentum: float = 0.9,
     radius: float | None = None,
     metric: str = "accuracy",
