@@ -21,7 +21,7 @@ KEPT = {
 def test_kept_files_are_small_and_say_what_they_are():
     files = list(make_results.FOLDER.glob("*.csv"))
     assert {path.stem for path in files} == {
-        *KEPT, "candle_models", "candle_windows", "candle_pairs", "federation", "report"
+        *KEPT, "candle_models", "candle_windows", "candle_pairs", "federation"
     }  # fmt: skip
     first, _ = (make_results.FOLDER / "federation.csv").read_text(encoding="utf-8").split("\n", 1)
     assert first.startswith("# Recorded") and "Made by: make federation " in first
