@@ -1,7 +1,7 @@
 """A reader's own files as clients: one file each, one clock for all, folds that walk forward.
 
-Files are read one after the other, and what is made of them is kept as arrays on disk, so that no
-more than the largest one is in memory.
+Files are read one after the other, and their features are kept as arrays on disk, so that those of
+one file at a time are in memory; of all files there are the times and the labels.
 """
 
 from pathlib import Path
