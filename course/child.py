@@ -25,6 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = "aggregators attacks federated market metrics risk theory".split()
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 DTYPES = np.generic | int | float | bool
+# What may be imported, beside Python itself and byzlib; and modules that go round the wall.
+PACKAGES = (
+    "numpy scipy pandas array_api_compat dateutil pytz six tzdata joblib threadpoolctl".split()
+)
+CLOSED = "_posixsubprocess _posixshmem _xxsubinterpreters _interpreters _testcapi".split()
+# Modules for looking at, which do nothing here.
+PICTURES = "matplotlib matplotlib.pyplot IPython IPython.display byzlib.plotting".split()
 # Audit events, by how they begin, and what is said of them.
 FORBIDDEN = {
     "os.fork": "start a process", "os.exec": "start a process", "os.posix_spawn": "start a process",
@@ -36,6 +43,7 @@ FORBIDDEN = {
     "os.truncate": "write a file", "os.ch": "change a file or folder", "os.utime": "touch a file",
     "sqlite3.connect": "open a data base", "resource.": "change its limits",
     "gc.get_": "look at foreign objects", "ctypes.": "leave Python",
+    "cpython.PyInterpreterState": "start an interpreter",
     "sys.setprofile": "change how it is watched", "sys.settrace": "change how it is watched",
 }  # fmt: skip
 
@@ -214,11 +222,17 @@ def load_library():
     sys.modules.pop("byzlib.checks._form")
     del empty.__path__, empty._form
     empty.__getattr__ = ignored
+    for name in PICTURES:
+        sys.modules[name] = shown = types.ModuleType(name)
+        shown.__path__, shown.__getattr__ = [], ignored
+        parent, _, leaf = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], leaf, shown)
     return {"calls": form.calls_of, "steps": form.steps_of, "memory": form.memory_of}
 
 
 def ignored(name):
-    """A checker that does nothing."""
+    """A checker, or a picture, that does nothing."""
     if name.startswith("__"):
         raise AttributeError(name)
     return lambda *given: None
@@ -242,48 +256,80 @@ def limit(memory, seconds):
 
 
 def arm(pipe, trusted):
-    """From here on, whatever is not reading Python's own files ends the process."""
-    real = os.path.realpath
-    library = real(ROOT / "byzlib")
-    readable = {real(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, library)}
-    readable |= {real(__file__), real(Path(np.__file__).parents[1]), "/usr/share/zoneinfo"}
-    hidden = {real(p) for p in (ROOT / "byzlib/checks", Path(sys.prefix) / "share")}
-    listed = {real(p) for p in sys.path if p}
-    for name in ("_posixsubprocess", "_ctypes_test"):
-        sys.modules[name] = None
-    closed = []
+    """From here on, whatever is not reading the library's own files ends the process.
 
-    def inside(path, folders):
-        return any(path == folder or path.startswith(folder + os.sep) for folder in folders)
+    The hook uses nothing that the code that it watches could bind anew: no global name but
+    builtins kept here, no file system, and methods of exact str alone.
+    """
+    kinds, text, truth, leave = isinstance, str, any, os._exit
+    library = str(ROOT / "byzlib") + "/"
+    checkers, own, devnull = library + "checks", __file__, os.devnull
+    listed = [path for path in sys.path if path]
+    sites = [path + "/" for path in listed if path.endswith(("site-packages", "dist-packages"))]
+    roots = [path + "/" for path in listed if path + "/" not in sites and path != str(ROOT)]
+    packages, zones = set(PACKAGES), "/usr/share/zoneinfo/"
+    forbidden, closed = list(FORBIDDEN.items()), set(CLOSED)
+    ended, writing, letters = [], WRITING, ("w", "a", "x", "+")
+    send, pack = pipe.send_bytes, encoded
 
     def end(what):
-        if not closed:
-            closed.append(what)
-            pipe.send_bytes(encoded(["forbidden", what]))
-            os._exit(3)
+        if not ended:
+            ended.append(what)
+            try:
+                send(pack(["forbidden", what]))
+            finally:
+                leave(3)
+        leave(3)
+
+    def spelled(path):
+        """A path as exact text, for a subclass may answer what it likes."""
+        if kinds(path, bytes_):
+            path = bytes_.decode(path, "utf-8", "surrogateescape")
+        return text.__str__(path) if kinds(path, text) else "something else"
+
+    def readable(path):
+        if "/../" in path or path.endswith("/.."):
+            return False
+        for site in sites:
+            if path.startswith(site):
+                return path[len(site) :].split("/")[0].split(".")[0].split("-")[0] in packages
+        if path.startswith(library):
+            return not path.startswith(checkers)
+        return path in (own, devnull) or truth(
+            [path.startswith(root) and "-packages" not in path for root in [*roots, zones]]
+        )
+
+    bytes_ = bytes
 
     def hook(event, given):
         if event == "open":
             path, mode, flags = given
-            if isinstance(path, int) or str(path).startswith("<cell"):  # a syntax error looks there
+            if kinds(path, int_):
                 return
-            path = real(os.fsdecode(path))
-            if path == os.devnull:
+            path = spelled(path)
+            if path.startswith("<cell"):  # a syntax error looks there
                 return
-            if flags & WRITING or (mode and set(mode) & set("wax+")):
-                end(f"write {path}")
-            if not inside(path, readable) or inside(path, hidden):
-                end(f"read {path}")
-        elif event in ("os.listdir", "os.scandir"):
-            path = given[0] if given and given[0] is not None else "."
-            path = real(os.fsdecode(path)) if not isinstance(path, int) else ""
-            if path not in listed and (not inside(path, readable) or inside(path, hidden)):
-                end(f"list {path}")
-        elif not (trusted and event in ("sys.setprofile", "sys.settrace")):
-            for start, what in FORBIDDEN.items():
+            if (flags & writing or truth([x in (mode or "") for x in letters])) and path != devnull:
+                end("write " + path)
+            if not readable(path):
+                end("read " + path)
+        elif event == "os.listdir" or event == "os.scandir":
+            path = spelled(given[0])
+            if path not in listed and not readable(path + "/"):
+                end("list " + path)
+        elif event == "import":
+            if given[0] in closed:
+                end("start a process")
+        elif not (trusted and (event == "sys.setprofile" or event == "sys.settrace")):
+            for start, what in forbidden:
                 if event.startswith(start):
                     end(what)
 
+    int_ = int
+    for name in CLOSED:
+        sys.modules[name] = None
+    if "subprocess" in sys.modules:
+        sys.modules["subprocess"]._fork_exec = sys.modules["subprocess"]._posixsubprocess = None
     sys.addaudithook(hook)
 
 
