@@ -64,7 +64,7 @@ CROWDS = {
 def test_values_kinds_and_weights(library, dtype, as_on_a_gpu, name, monkeypatch):
     """Tensors on the host are seen by NumPy; here they are treated as those of a GPU, too."""
     if as_on_a_gpu:
-        monkeypatch.setattr(theory, "is_elsewhere", theory.is_tensor)
+        monkeypatch.setattr(theory.arguments, "is_elsewhere", theory.is_tensor)
     call, tensor = EVERYTHING[name].call, maker(library, dtype)
     for crowd in CROWDS.values():
         crowd = crowd.astype(dtype)
@@ -265,7 +265,8 @@ def test_models_stay_where_they_are():
 
 def test_no_library_of_tensors_is_imported():
     root = Path(byzlib.__file__).parent
-    for path in [root / "theory.py", *root.glob("aggregators/*.py"), *root.glob("attacks/*.py")]:
+    rooms = ("theory", "aggregators", "attacks")
+    for path in [path for room in rooms for path in root.glob(f"{room}/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]

@@ -2,6 +2,7 @@
 
 import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -341,7 +342,9 @@ def test_markdown_csv_and_picture(found, tmp_path):
     assert table["rule"].tolist() == found.matrix["rule"].tolist()
     text = (tmp_path / "out/report.md").read_text(encoding="utf-8")
     assert text == found.markdown() and str(found.advice) in text
-    assert found.figure().axes[0].get_title(loc="left")
+    figure = found.figure()
+    assert figure.axes[0].get_title(loc="left")
+    plt.close(figure)
 
 
 # --- Bad input ------------------------------------------------------------------------------------
