@@ -132,7 +132,8 @@ def build_pages(executed, build, root=ROOT):
     shutil.copy(root / "notebooks/conf.py", source)
     for name, content in execute.figures_folder(executed).items():
         execute.write(build / "figures" / name, content)
-    for name, text in site_parts.library_pages().items():
+    pages = site_parts.library_pages() if root == ROOT else {}
+    for name, text in pages.items():
         execute.write(source / "api" / name, text)
     teachers_page(root, source)
     times = run_times(executed, build, site_parts.repository())
