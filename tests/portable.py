@@ -110,7 +110,7 @@ def set_up_lowest():
     print(f"Making {LOWEST.name}, once", file=sys.stderr)
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--clear", "-p", sys.executable, LOWEST], check=True)
-    lowest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
+    lowest = ["--resolution", "lowest-direct", "--only-binary", ":all:", "--no-binary", "byzlib"]
     subprocess.run(
         [*uv, "pip", "install", "--quiet", "-p", LOWEST, *lowest, "-e", ".[book,test]"],
         cwd=ROOT,
