@@ -466,7 +466,7 @@ def _matrix(found, metric):
     keep = ["rule", "attack", metric, "low", "high", "seeds", "note"]
     base = found[found["metric"] == "majority share"].groupby(["rule", "attack"])["value"].mean()
     table = table[keep].join(base.rename("always one class"), on=["rule", "attack"])
-    runs = found[found["metric"] == metric].set_index(["attack", "rule"])["value"]
+    runs = dict(list(found[found["metric"] == metric].groupby(["attack", "rule"])["value"]))
     lag = ["regret", "regret low", "regret high"]
     table[lag] = np.nan
     for attack, rows in table.groupby("attack", sort=False):
