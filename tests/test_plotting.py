@@ -17,7 +17,8 @@ plt = matplotlib.pyplot
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What `display` was asked to show."""
+    """What `display` was asked to show; no figure of another test is open."""
+    plt.close("all")
     calls = []
     monkeypatch.setattr(plotting, "display", lambda *args, **kwargs: calls.append((args, kwargs)))
     return calls
