@@ -90,7 +90,7 @@ WALL = {
     "shell": ("import os\nos.system('true')", "start a process"),
     "socket": ("import socket\nsocket.socket()", "open a socket"),
     "kill": ("import os\nos.kill(os.getppid(), 9)", "send a signal"),
-    "delete": ("import os\nos.remove('/tmp/nothing')", "delete a file"),
+    "delete": ("import os\nos.remove('nothing')", "delete a file"),
     "leave": ("import ctypes\nctypes.CDLL(None)", "leave Python"),
     "spy": ("import gc\ngc.get_objects()", "look at foreign objects"),
     "unwatch": ("import sys\nsys.settrace(None)", "change how it is watched"),
