@@ -187,7 +187,7 @@ def test_the_key_holds_all_code_that_is_read_and_not_its_comments(file, tmp_path
         return len(ran)
 
     assert (runs(), runs()) == (1, 0)
-    assert runs(doc='"""Two."""  # said otherwise') == 0
+    assert runs(doc='"""One."""  # said otherwise') == 0
     for part, text in {"shift": 2, "helper": "* 2", "base": "- 1"}.items():
         assert runs(**{part: text}) == 1, part
     assert runs() == 0  # the first one is still there
@@ -219,6 +219,10 @@ CHANGED = {
     "a function": ("def G(): return 1", "def G(): return 2", "G()"),
     "a function of exec": (
         "exec('def G(): return 1', globals())", "exec('def G(): return 2', globals())", "G()"),
+    "a decorator": (
+        "def by(k):\n  def made(f):\n    @functools.wraps(f)\n    def inner(): return k * f()\n"
+        "    return inner\n  return made\n@by(2)\ndef G(): return 1", "@by(3)\ndef G(): return 1",
+        "G()"),
     "a default": ("def G(a=[1]): return a[0]", "G.__defaults__[0][0] = 2", "G()"),
     "a closure": (
         "def make(a):\n  def inner(): return a[0]\n  return inner\nx = [1]; G = make(x)",
@@ -293,7 +297,7 @@ def test_a_module_that_was_reloaded_is_another(tools, tmp_path, monkeypatch):
 def test_a_global_that_cannot_be_hashed_is_refused_by_name(made, tmp_path, monkeypatch):
     text = f"import threading\nG = [{made}]\ndef cell(seed, x):\n    return {{'loss': len(G)}}"
     study = as_notebook(text, monkeypatch)
-    with pytest.raises(TypeError, match=r"reads cell\.G\.0, a .*, which cannot be hashed"):
+    with pytest.raises(TypeError, match="reads G, a list, which cannot be hashed"):
         here(study.cell, {"x": 0}, 1, cache=tmp_path / "cache")
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from byzlib.experiments._code import PLAIN, code_of
+from byzlib.experiments._code import code_of
 from byzlib.theory import as_count
 
+PLAIN = (str, bool, int, float)
 RESULT = ["seed", "metric", "value", "status", "note"]  # columns beside the configuration's
 
 
@@ -47,10 +48,10 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
     cache : path, optional
         A folder for `joblib.Memory`. A result is kept, whole, as soon as it is there, under all
         that decides it: configuration, seeds, the code of the cell, of what it reads and of
-        byzlib (comments and docstrings do not count), and NumPy's version. So a run that was
-        killed goes on where it was, without the cells that were running. What the cell reads is
-        hashed by what it holds, objects included; what cannot be is refused by name. Only trust a
-        folder that you would run code from.
+        byzlib (comments do not count), and NumPy's version. So a run that was killed goes on where
+        it was, without the cells that were running. What the cell reads is hashed by what it holds,
+        objects included; what cannot be is refused by name. Only trust a folder that you would run
+        code from.
     n_jobs : int
         Processes; -1 for all cores. ``with joblib.parallel_config(backend="dask"):`` around the
         call sends the cells to a cluster.
