@@ -19,7 +19,6 @@ from byzlib.market import (
     bybit,
     cache,
     cache_path,
-    default_cache,
     load_klines,
     main,
     read_candles,
@@ -371,7 +370,7 @@ def test_the_place_is_the_systems_own_unless_named(monkeypatch, tmp_path):
     assert cache_path() == tmp_path / "candles.sqlite" and cache_path("b").is_absolute()
     monkeypatch.delenv("BYZLIB_BYBIT_CACHE")
     monkeypatch.setattr(cache, "user_cache_path", lambda *_, **__: tmp_path / "caches")
-    assert cache_path() == default_cache() == tmp_path / "caches" / "candles.sqlite"
+    assert cache_path() == tmp_path / "caches" / "candles.sqlite"
 
 
 # --- The command ---

@@ -474,7 +474,7 @@ def nobody(monkeypatch):
 def test_without_a_home_candles_want_a_named_place(nobody, tmp_path, monkeypatch, capsys):
     rows, file = made_up(20), tmp_path / "c.sqlite"
     asked = {"start": at(0), "end": at(9)}
-    with pytest.raises(BadRequest, match="no home folder.* cache= .* BYZLIB_BYBIT_CACHE$") as error:
+    with pytest.raises(BadRequest, match="leads nowhere .* cache= .* BYZLIB_BYBIT_CACHE$") as error:
         load_klines(**asked)
     assert re.findall(r"\. |\n", str(error.value)) == []
     with serve(rows) as url:
@@ -495,20 +495,3 @@ def test_a_cache_that_leads_nowhere_is_refused(monkeypatch, tmp_path):
     for file in ("~nosuchuser/c.sqlite", Path("~nosuchuser/c.sqlite"), "c.sqlite"):
         with pytest.raises(BadRequest, match=f"cache {file} leads nowhere"):
             load_klines(cache=file)
-
-
-@posix
-def test_the_command_explains_itself_without_a_home(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("import pwd\n\npwd.getpwuid = {}.__getitem__\n")
-    shell = dict.fromkeys(PLACES) | {"PYTHONPATH": str(tmp_path)}
-    helped = python("-m", "byzlib.market", "--help", **shell)
-    assert helped.returncode == 0 and "$BYZLIB_BYBIT_CACHE" in helped.stdout, helped.stderr
-
-
-def test_a_home_may_be_called_anything(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "100%done %s %(prog)s"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(SystemExit) as stop:
-        main(["--help"])
-    shown = "".join(capsys.readouterr().out.split())
-    assert stop.value.code == 0 and "100%done%s%(prog)s/byzlib/candles.sqlite" in shown

@@ -34,11 +34,11 @@ from byzlib.market.simulation import REGIMES, SYMBOLS, Regime, simulate
 _ERRORS = ["BybitError", "BadRequest", "UnknownSymbol", "RateLimited", "RegionBlocked"]
 _ERRORS += ["BadResponse", "Unreachable"]
 _LOADER = dict.fromkeys(["fetch_klines", *_ERRORS], "bybit")
-_LOADER |= dict.fromkeys(["load_klines", "cache_path", "default_cache"], "cache")
+_LOADER |= dict.fromkeys(["load_klines", "cache_path"], "cache")
 _LOADER["main"] = "__main__"
 
 __all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "dataset",
-           "default_cache", "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",
+           "engineer", "EXTENDED", "FEATURES", "fetch_klines", "Fold", "labels",
            "load_klines", "load_sample", "main", "next_returns", "planted_signal",
            "planted_signal_accuracy", "RateLimited", "read_candles", "Regime", "REGIMES",
            "RegionBlocked", "simulate", "standardize", "SYMBOLS", "TASKS", "UnknownSymbol",

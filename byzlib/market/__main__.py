@@ -14,7 +14,7 @@ import numpy as np
 
 from byzlib.market import bybit
 from byzlib.market.bybit import BadRequest, BybitError, Session
-from byzlib.market.cache import cache_path, default_cache, load_klines
+from byzlib.market.cache import cache_path, load_klines
 
 NAME = "python -m byzlib.market"
 
@@ -23,7 +23,7 @@ def _parser():
     made = argparse.ArgumentParser(
         prog=NAME, description="Download closed candles from Bybit into a cache file."
     )
-    add, usual = made.add_argument, str(default_cache()).replace("%", "%%")
+    add = made.add_argument
     intervals, categories = " ".join(bybit.INTERVALS), " ".join(bybit.CATEGORIES)
     add("symbol", help="upper case, as Bybit lists it: BTCUSDT")
     add("--interval", default="5", help=f"one of {intervals}; default: 5")
@@ -31,7 +31,7 @@ def _parser():
     add("--start", help="first open time: 2024-05-01 or 2024-05-01T12:00, UTC")
     add("--end", help="last open time; default: now, by the server's clock")
     add("--days", type=float, help="instead of --start: so many days up to the end; default: 30")
-    add("--cache", help=f"the file; default: $BYZLIB_BYBIT_CACHE or {usual}")
+    add("--cache", help="the file; default: $BYZLIB_BYBIT_CACHE or one in the folder of caches")
     add("--out", metavar="FILE.csv", type=Path, help="also write the candles as csv")
     add("--refresh", action="store_true", help="ask for what the cache holds as well")
     add("--deadline", type=float, default=3600.0, help="seconds in all; default: 3600")

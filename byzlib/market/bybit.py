@@ -1,9 +1,7 @@
 """Closed candles from Bybit, or one sentence that says why not.
 
-`fetch_klines` checks what is asked, walks over the range in pages, believes no reply before it is
-checked row by row, and leaves out the candle that still moves. It fills nothing in and takes
-nothing from elsewhere.
-The protocol is described at https://bybit-exchange.github.io/docs/v5/market/kline.
+`fetch_klines` believes no reply before it is checked row by row, fills nothing in, and takes
+nothing from elsewhere. The protocol: https://bybit-exchange.github.io/docs/v5/market/kline.
 """
 
 import json
@@ -19,14 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from numbers import Real
 
 import pandas as pd
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from byzlib.theory import as_count
+from byzlib.theory import as_count, as_number
 
 MAINNET = "https://api.bybit.com"
 CATEGORIES = ("linear", "spot", "inverse")
@@ -174,10 +171,8 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     for name, (form, needs) in FORMS.items():
         if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
             raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
-    is_number = isinstance(deadline, Real) and not isinstance(deadline, bool)
-    if not (is_number and 0 < deadline <= DAY / 1000):
-        raise BadRequest(f"deadline needs seconds, at most a day of them; got {deadline!r}")
     try:
+        deadline = as_number(deadline, "deadline", "fetch_klines", "finite and > 0")
         count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
         if count > PAGE:
             raise ValueError(f"limit needs to be at most {PAGE}; got {limit}")
@@ -231,12 +226,10 @@ class Session(requests.Session):
         self.trust_env = not re.match(r"https?://(localhost|127\.)", self.url)
 
     def ask(self, what, path, read, **params):
-        """What `read` makes of the envelope of a reply; asked again as long as that may help.
-
-        The reply comes from a thread that is left behind at the deadline: a socket's own timeout
-        starts anew with each byte, and a name lookup has none.
-        """
+        """What `read` makes of the envelope of a reply; asked again as long as that may help."""
         for attempt in range(TRIES):
+            # A thread is left behind at the deadline: a socket's own timeout starts anew with each
+            # byte, and a name lookup has none.
             reply = Future()
             threading.Thread(target=self._get, args=(reply, path, params), daemon=True).start()
             try:

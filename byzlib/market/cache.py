@@ -39,14 +39,15 @@ def load_klines(
 
     A range with start and end that the cache covers is answered without any network. What it lacks
     comes in whole pages of 1000 candles, and each is kept at once, so that a call that fails or is
-    killed goes on where it was when it is repeated.
+    killed goes on where it was when it is repeated. Without `end` the newest page is always asked
+    for. Other parameters and errors as in `fetch_klines`.
 
     Parameters
     ----------
-    symbol, interval, start, end, category, limit, base_url, deadline, progress
-        As for `fetch_klines`. Without `end` the newest page is always asked for.
     cache : path, optional
-        The file; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise `default_cache()`.
+        The file; otherwise the environment's BYZLIB_BYBIT_CACHE, otherwise one in the folder where
+        this system keeps caches. BadRequest, by its name, where it is another program's or
+        version's, damaged, or cannot be used; it is left as it was.
     refresh : bool
         Ask for the whole range again, and put what comes in the place of what the cache holds.
 
@@ -55,12 +56,6 @@ def load_klines(
     pandas.DataFrame
         As `fetch_klines` returns it; `dropped` counts what this call left out. In `attrs` also:
         cache, the file; cached, how many candles it held before.
-
-    Raises
-    ------
-    BybitError
-        As `fetch_klines`. BadRequest, by its name, also for a cache that is another program's or
-        version's, damaged, or cannot be used; it is left as it was.
     """
     query = bybit.checked(symbol, interval, start, end, category, limit, base_url, deadline)
     path = cache_path(cache)
@@ -98,20 +93,17 @@ def opened(path):
         if path.exists():
             with open(path, "rb") as file:  # SQLite itself might begin to repair a stranger's file
                 head = file.read(72)
-    except OSError as error:
-        raise BadRequest(f"cache {path} cannot be used ({error}): name another file") from error
-    if head and not (head.startswith(MAGIC) and head[68:] == APPLICATION.to_bytes(4)):
-        raise BadRequest(
-            f"cache {path} belongs to another program, or to another version of byzlib, and is "
-            "left alone: name another file"
-        )
-    try:
+        if head and not (head.startswith(MAGIC) and head[68:] == APPLICATION.to_bytes(4)):
+            raise BadRequest(
+                f"cache {path} belongs to another program, or to another version of byzlib, and is "
+                "left alone: name another file"
+            )
         # Without an isolation level each statement is a transaction.
         with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
             if not head:
                 db.executescript(NEW)
             yield db
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise BadRequest(
             f"cache {path} cannot be used ({error}); it stays as it was: name another file, or "
             "free the disk, end the other program, move the damaged file away"
@@ -143,31 +135,16 @@ def keep(db, query, pages, candles):
         db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", entry)
 
 
-# --- Where the file is ---
-
-
 def cache_path(cache=None):
     """The cache file that `load_klines` uses; BadRequest where no path can be made of `cache`."""
-    cache = os.environ.get("BYZLIB_BYBIT_CACHE") or default_cache() if cache is None else cache
-    if cache is None:
-        raise BadRequest(
-            "there is no home folder to keep candles in: give cache= the path of a file, or name "
-            "one in the environment's BYZLIB_BYBIT_CACHE"
-        )
-    if not isinstance(cache, str | os.PathLike) or not str(cache) or "\0" in str(cache):
-        raise BadRequest(f"cache needs the path of a file; got {cache!r}")
     try:
+        if cache is None and not (cache := os.environ.get("BYZLIB_BYBIT_CACHE")):
+            cache = user_cache_path("byzlib", appauthor=False) / "candles.sqlite"
+        if not isinstance(cache, str | os.PathLike) or not str(cache) or "\0" in str(cache):
+            raise BadRequest(f"cache needs the path of a file; got {cache!r}")
         return Path(cache).expanduser().absolute()
-    except (OSError, RuntimeError) as error:  # no such user, or no working directory
-        raise BadRequest(f"cache {cache} leads nowhere ({error}): give an absolute path") from error
-
-
-def default_cache():
-    """byzlib/candles.sqlite in the folder where this system keeps caches; None without a home."""
-    try:
-        folder = user_cache_path("byzlib", appauthor=False)
-        if not folder.is_absolute():  # the XDG standard: a relative path is no path
-            folder = Path.home() / ".cache" / "byzlib"
-    except RuntimeError:
-        return None
-    return folder / "candles.sqlite"
+    except (OSError, RuntimeError) as error:  # no such user, no home, or no working directory
+        raise BadRequest(
+            f"cache {cache} leads nowhere ({error}): give cache= an absolute path, or name one in "
+            "the environment's BYZLIB_BYBIT_CACHE"
+        ) from error
