@@ -1,16 +1,17 @@
 """A reader's own files as clients: one file each, one clock for all, folds that walk forward.
 
-Files are read one after the other, and their features are kept as arrays on disk, so that those of
-one file at a time are in memory; of all files there are the times and the labels.
+Files are read one after the other, once to compare them and once to cut them, and the parts are
+kept as arrays on disk: rows of one file at a time are in memory.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from byzlib.federated import Client
-from byzlib.market import standardize, walk_forward
+from byzlib.market import standardize, usual_step, walk_forward
 
 READERS = {".csv": pd.read_csv, ".gz": pd.read_csv, ".parquet": pd.read_parquet}
 EPOCH = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": np.inf}  # times as numbers, below which size
@@ -40,7 +41,7 @@ def read_folder(
 
     Returns
     -------
-    clients, tests : as `robustness_report` takes them, their X on disk
+    clients, tests : as `robustness_report` takes them, their arrays on disk
     about : dict, classes (what label k stands for), features, step, rows, folds
 
     Raises
@@ -57,32 +58,28 @@ def read_folder(
             f"{folder} needs at least 3 files, one a client, .csv, .csv.gz or .parquet; "
             f"got {len(paths)}"
         )
-    work, clocks, labels = Path(work), {}, {}
-    work.mkdir(parents=True, exist_ok=True)
+    if twice := [name for name, count in Counter(map(_name, paths)).items() if count > 1]:
+        raise ValueError(f"{folder} has two files called {twice[0]}: one a client")
+    beats, ends, classes, rows = {}, [], set(), 0
     for path in paths:
-        table = _table(path, label, time)
-        clocks[path] = clock = _clock(path, table.pop(time))
-        order = np.argsort(clock.asi8, kind="stable")
-        labels[path] = _labels(path, table.pop(label))[order]
-        X, features = _features(path, table, features)
-        np.save(_kept(work, path), X[order])
-    step = _one_clock(clocks)
-    times = [clock.sort_values() for clock in clocks.values()]
-    classes = sorted(set().union(*(np.unique(y).tolist() for y in labels.values())), key=_order)
+        clock, y, _, features = _rows(path, label, time, features)
+        beats[path] = _zone(clock), _step(path, clock)
+        ends.append(clock[[0, -1]])
+        classes |= set(np.unique(y).tolist())
+        rows += len(y)
+    classes, step = sorted(classes, key=_order), _one_clock(beats)
+    windows = walk_forward(ends, train, test, 2 * step if purge is None else purge, folds=folds)
     place = {name: k for k, name in enumerate(classes)}
-    clients = [
-        Client(
-            np.load(_kept(work, path), mmap_mode="r"),
-            np.array([place[name] for name in labels[path].tolist()]),
-            _name(path),
-        )
-        for path in paths
-    ]
-    own, tests, windows = split_by_time(
-        clients, times, folds=folds, train=train, test=test, purge=purge, least=least, work=work
-    )
-    about = {"classes": classes, "features": features, "step": step, "folds": windows}
-    return own, tests, about | {"rows": sum(map(len, clients))}
+
+    def read():
+        for path in paths:
+            clock, y, X, _ = _rows(path, label, time, features)
+            yield Client(X, np.array([place[name] for name in y.tolist()]), _name(path)), clock
+
+    Path(work).mkdir(parents=True, exist_ok=True)
+    own, tests = _in_folds(read(), windows, least, work)
+    about = {"classes": classes, "features": features, "step": step, "rows": rows}
+    return own, tests, about | {"folds": windows}
 
 
 def split_by_time(
@@ -92,66 +89,66 @@ def split_by_time(
 
     Parameters
     ----------
-    clients : list of `Client`, rows in the order of time
-    times : list of DatetimeIndex, one a client
-    folds : int
-        How many where `train` and `test` are not given: the first half of the time trains the first
-        fold, and each tests on its part of the second.
-    train, test, purge : durations such as "60D", see `market.walk_forward`; purge is two of the
-        clients' steps by default
+    clients : list of `Client`
+    times : list of DatetimeIndex, one a client: when each of its rows was known
+    folds, train, test, purge : as in `market.walk_forward`
     least : int
         Rows that each client needs in a training window; of test rows it needs one.
     work : path, optional
-        A folder; X of each part is kept there and mapped, instead of in memory.
+        A folder; the arrays of each part are kept there and mapped, instead of in memory.
 
     Returns
     -------
     clients, tests : list of lists of `Client`, one for each fold
     windows : list of `market.Fold`
     """
-    step = min(_step(clock) for clock in times)
-    start, end = min(t[0] for t in times), max(t[-1] for t in times)
-    train = (end - start) / 2 if train is None else train
-    test = (end - start) / 2 / folds if test is None else test
-    windows = walk_forward(times, train, test, 2 * step if purge is None else purge)
-    own, tests = [], []
-    for k, fold in enumerate(windows):
-        parts = [
-            _scaled(client, fold.train_mask(clock), fold.test_mask(clock), k, least, fold, work)
-            for client, clock in zip(clients, times, strict=True)
-        ]
-        own.append([part[0] for part in parts])
-        tests.append([part[1] for part in parts])
-    return own, tests, windows
+    windows = walk_forward(times, train, test, purge, folds=folds)
+    return *_in_folds(zip(clients, times, strict=True), windows, least, work), windows
 
 
-def _scaled(client, train, test, k, least, fold, work):
-    """One client's training and test rows of a fold, by the mean and spread of the training."""
-    for word, mask, needs in [("training", train, least), ("test", test, 1)]:
-        if mask.sum() < needs:
-            first, last = (
-                (fold.train_start, fold.train_end) if word == "training"
-                else (fold.test_start, fold.test_end)
-            )  # fmt: skip
-            raise ValueError(
-                f"{client.name} has {mask.sum()} {word} rows in fold {k + 1}, {first} to {last}; "
-                f"it needs at least {needs}: leave it out, or choose other folds"
-            )
-    scaled = standardize(client.X[train], client.X[test])
-    if work is not None:
-        for word, X in zip(("train", "test"), scaled, strict=True):
-            np.save(Path(work) / f"{client.name}.{word}{k}.npy", X)
-        scaled = [
-            np.load(Path(work) / f"{client.name}.{word}{k}.npy", mmap_mode="r")
-            for word in ("train", "test")
-        ]
-    return [
-        Client(X, client.y[mask], client.name)
-        for X, mask in zip(scaled, (train, test), strict=True)
-    ]
+def _in_folds(pairs, windows, least, work):
+    """Training and test parts in each fold of clients that come with their times, one by one."""
+    own, tests = [[] for _ in windows], [[] for _ in windows]
+    for client, clock in pairs:
+        for k, fold in enumerate(windows):
+            past, future = fold.train_mask(clock), fold.test_mask(clock)
+            m = past.sum()
+            for word, count, needs, start, end in [
+                ("training", m, least, fold.train_start, fold.train_end),
+                ("test", future.sum(), 1, fold.test_start, fold.test_end),
+            ]:
+                if count < needs:
+                    raise ValueError(
+                        f"{client.name} has {count} {word} rows in fold {k + 1}, {start} to {end}; "
+                        f"it needs at least {needs}: leave it out, or choose other folds"
+                    )
+            X = np.concatenate(standardize(client.X[past], client.X[future]))
+            y = np.concatenate([client.y[past], client.y[future]])
+            if work is not None:
+                X = _mapped(Path(work) / f"{client.name}.X{k}.npy", X)
+                y = _mapped(Path(work) / f"{client.name}.y{k}.npy", y)
+            own[k].append(Client(X[:m], y[:m], client.name))
+            tests[k].append(Client(X[m:], y[m:], client.name))
+    return own, tests
+
+
+def _mapped(path, array):
+    """The array as a file, of which memory holds what is looked at, as long as there is room."""
+    path.unlink(missing_ok=True)  # not written over: another run may look at it
+    np.save(path, array)
+    return np.load(path, mmap_mode="r")
 
 
 # --- One file -----------------------------------------------------------------------------------
+
+
+def _rows(path, label, time, features):
+    """A file's times, labels and features (m, p) in the order of time, and the features' names."""
+    table = _table(path, label, time)
+    clock, y = _clock(path, table.pop(time)), _labels(path, table.pop(label))
+    X, features = _features(path, table, features)
+    order = np.argsort(clock.asi8, kind="stable")
+    return clock[order], y[order], X[order], features
 
 
 def _table(path, label, time):
@@ -242,37 +239,30 @@ def _features(path, table, features):
 # --- One clock ----------------------------------------------------------------------------------
 
 
-def _one_clock(clocks):
-    """The step that all share, as a Timedelta; or a sentence that names two files that differ."""
-    first, *others = clocks
-    for path in others:
-        a, b = (_zone(clocks[p]) for p in (first, path))
-        if a != b:
-            raise ValueError(
-                f"two clocks: {first.name} has times with UTC offset {a}, {path.name} with {b}; "
-                "write all with one"
-            )
-    steps = {}
-    for path, clock in clocks.items():
-        clock = clock.sort_values()
-        if clock.has_duplicates:
-            raise ValueError(f"{path.name} has the time {clock[clock.duplicated()][0]} twice")
-        if len(clock) < 3:
-            raise ValueError(f"{path.name} has {len(clock)} rows, fewer than any fold needs")
-        steps[path] = _step(clock)
-    for path in others:
-        if steps[path] != steps[first]:
-            raise ValueError(
-                f"two clocks: {first.name} goes in steps of {steps[first]}, {path.name} in steps "
-                f"of {steps[path]}; bring all to one"
-            )
-    return steps[first]
+def _step(path, clock):
+    """The step of a file's times, which are in order."""
+    if clock.has_duplicates:
+        raise ValueError(f"{path.name} has the time {clock[clock.duplicated()][0]} twice")
+    if len(clock) < 3:
+        raise ValueError(f"{path.name} has {len(clock)} rows, fewer than any fold needs")
+    return usual_step(clock)
 
 
-def _step(clock):
-    """The most common difference between neighbours."""
-    gaps, counts = np.unique(np.diff(clock.asi8), return_counts=True)
-    return pd.Timedelta(int(gaps[counts.argmax()]), unit=clock.unit)
+def _one_clock(beats):
+    """The step that all files share, from {path: (zone, step)}; or what tells two apart."""
+    (first, (zone, step)), *others = beats.items()
+    for path, (other_zone, other_step) in others:
+        if other_zone != zone:
+            raise ValueError(
+                f"two clocks: {first.name} has times with UTC offset {zone}, {path.name} with "
+                f"{other_zone}; write all with one"
+            )
+        if other_step != step:
+            raise ValueError(
+                f"two clocks: {first.name} goes in steps of {step}, {path.name} in steps of "
+                f"{other_step}; bring all to one"
+            )
+    return step
 
 
 def _zone(clock):
@@ -290,8 +280,4 @@ def _order(name):
 
 
 def _name(path):
-    return path.name.split(".")[0]
-
-
-def _kept(work, path):
-    return work / f"{_name(path)}.npy"
+    return path.name.removesuffix(".gz").rpartition(".")[0]

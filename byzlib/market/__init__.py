@@ -13,6 +13,7 @@ planted          a task whose best possible accuracy is known
 import importlib
 
 from byzlib.market._candles import read_candles
+from byzlib.market._clock import usual_step
 from byzlib.market.features import (
     CLASSES,
     EXTENDED,
@@ -42,7 +43,7 @@ __all__ = ["BadRequest", "BadResponse", "BybitError", "cache_path", "CLASSES", "
            "load_klines", "load_sample", "main", "next_returns", "planted_signal",
            "planted_signal_accuracy", "RateLimited", "read_candles", "Regime", "REGIMES",
            "RegionBlocked", "simulate", "standardize", "SYMBOLS", "TASKS", "UnknownSymbol",
-           "Unreachable", "walk_forward"]  # fmt: skip
+           "Unreachable", "usual_step", "walk_forward"]  # fmt: skip
 
 
 def __getattr__(name):

@@ -1,7 +1,7 @@
 """Types of the public names; the docstrings stand with the functions."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -91,9 +91,15 @@ def dataset(
     fold: Fold | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]], pd.DatetimeIndex]: ...
 def standardize(train: ArrayLike, *others: ArrayLike, clip: float | None = 5.0) -> Any: ...
+def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta: ...
 def walk_forward(
-    times: pd.DatetimeIndex, train: Any, test: Any, purge: Any, embargo: Any = "0min"
-) -> Iterator[Fold] | list[Fold]: ...
+    times: pd.DatetimeIndex | Sequence[pd.DatetimeIndex],
+    train: Any = None,
+    test: Any = None,
+    purge: Any = None,
+    embargo: Any = "0min",
+    folds: int = 2,
+) -> list[Fold]: ...
 def planted_signal(
     m: int,
     r2: float,

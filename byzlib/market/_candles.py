@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from byzlib.market._clock import usual_step
+
 PRICES = ["open", "high", "low", "close", "volume"]
 DECIMAL = r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?"  # float takes "nan", "1_0" and other digits
 METATRADER = r"[0-9]{4}\.[0-9]{2}\.[0-9]{2} [0-9]{2}:[0-9]{2}"
@@ -127,9 +129,7 @@ def follows_another(candles):
     times, interval = candles.index, candles.attrs.get("interval")
     if len(times) < 2:
         return np.zeros(len(times), dtype=bool)
-    steps = (times[1:] - times[:-1]).to_numpy()
-    sizes, counts = np.unique(steps, return_counts=True)
-    usual = sizes[counts.argmax()]
+    steps, usual = (times[1:] - times[:-1]).to_numpy(), usual_step(times)
     if interval is None:  # months differ, and so do the days on which clocks change
         next_to = np.abs(steps - usual) <= 0.15 * usual
     elif interval == "M":
@@ -138,9 +138,7 @@ def follows_another(candles):
         next_to = steps == _duration(interval)
         # A pair may stand alone; a whole series that never steps by the interval is mislabelled.
         if len(steps) > 1 and not next_to.any():
-            raise ValueError(
-                f"attrs['interval'] is {interval!r}, but candles are {pd.Timedelta(usual)} apart"
-            )
+            raise ValueError(f"attrs['interval'] is {interval!r}, but candles are {usual} apart")
     return np.concatenate([[False], next_to])
 
 

@@ -27,6 +27,17 @@ def as_time(value, name, caller):
     return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
 
 
+def usual_step(times):
+    """The most common difference between neighbours in time of a DatetimeIndex, a Timedelta.
+
+    ValueError where fewer than two of its times differ.
+    """
+    gaps, counts = np.unique(np.diff(np.unique(times.asi8)), return_counts=True)
+    if not len(gaps):
+        raise ValueError(f"usual_step needs two times or more; got {times.nunique()}")
+    return pd.Timedelta(int(gaps[counts.argmax()]), unit=times.unit)
+
+
 def refuse_mixed_zones(caller, *times):
     """Times with a zone and times without cannot be compared."""
     if len({time.tz is None for time in times}) > 1:

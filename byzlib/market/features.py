@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from byzlib.market._candles import as_candles, follows_another
-from byzlib.market._clock import as_duration, refuse_mixed_zones
-from byzlib.theory import as_number, as_reals, is_constant, refuse_unpaired, to_unit_scale
+from byzlib.market._clock import as_duration, refuse_mixed_zones, usual_step
+from byzlib.theory import as_count, as_number, as_reals, is_constant, refuse_unpaired, to_unit_scale
 
 CLASSES = ("Down", "Flat", "Up")
 TASKS = {"direction": CLASSES, "tercile": ("Low", "Middle", "High"), "volatility": ("Calm", "Wild")}
@@ -225,7 +225,7 @@ def _within(times, start, end):
     return np.asarray((times >= start) & (times < end))
 
 
-def walk_forward(times, train, test, purge, embargo="0min"):
+def walk_forward(times, train=None, test=None, purge=None, embargo="0min", folds=2):
     """Cut time into folds that train on the past and test on what comes next.
 
     Test windows follow one another; each is preceded by its own training window. All clients
@@ -236,15 +236,19 @@ def walk_forward(times, train, test, purge, embargo="0min"):
     times : DatetimeIndex, or list of them (one a client)
         The rows' open times.
     train, test : duration with its unit, such as "60D" or a timedelta, > 0
-        Lengths of the windows.
+        Lengths of the windows. By default half of the time that the rows span, and so much of the
+        other half that `folds` tests fill it.
     purge : duration, >= 0
         Training stops this long before the test. A row of candle t uses candles t-1 (volume),
         t, and t+1 (label), so two candles ("10min" for five-minute candles) are what keeps
-        training and test rows from sharing one; longer features need more.
+        training and test rows from sharing one; longer features need more. By default two steps,
+        the most common ones of the client whose steps are shortest.
     embargo : duration, >= 0
         Further pause before the test, such as the time it takes to train and ship a model.
         (The embargo of Lopez de Prado 2018, section 7.4.2 drops training rows *after* a test;
         here none ever come after.)
+    folds : int >= 1
+        How many tests where their length is not given.
 
     Returns
     -------
@@ -259,6 +263,11 @@ def walk_forward(times, train, test, purge, embargo="0min"):
     if not clients:
         raise ValueError("walk_forward needs at least one row; got none")
     refuse_mixed_zones("walk_forward", *clients)
+    start, end = min(one.min() for one in clients), max(one.max() for one in clients)
+    half = (end - start) / 2
+    train = half if train is None else train
+    test = half / as_count(folds, "folds", "walk_forward", least=1) if test is None else test
+    purge = 2 * min(map(usual_step, clients)) if purge is None else purge
     given = {"train": train, "test": test, "purge": purge, "embargo": embargo}
     train, test, purge, embargo = (as_duration(d, k, "walk_forward") for k, d in given.items())
     zero = pd.Timedelta(0)
@@ -269,16 +278,15 @@ def walk_forward(times, train, test, purge, embargo="0min"):
         )
     if purge + embargo >= train:
         raise ValueError(f"purge + embargo ({purge + embargo}) leaves nothing of train ({train})")
-    start, end = min(one.min() for one in clients), max(one.max() for one in clients)
-    folds = []
-    while (cut := start + train + len(folds) * test) + test / 2 <= end:
-        folds.append(Fold(cut - train, cut - purge - embargo, cut, cut + test))
-    if not folds:
+    found = []
+    while (cut := start + train + len(found) * test) + test / 2 <= end:
+        found.append(Fold(cut - train, cut - purge - embargo, cut, cut + test))
+    if not found:
         raise ValueError(
             f"one fold needs rows over {train + test / 2} (train and half a test window); "
             f"these span {end - start}"
         )
-    return folds
+    return found
 
 
 def standardize(train, *others, clip=5.0):
