@@ -5,7 +5,9 @@ PyTorch and JAX are tried where they are installed.
 """
 
 import ast
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import array_api_strict
 import numpy as np
@@ -17,6 +19,7 @@ from byzlib import aggregators as ag
 from byzlib import attacks, theory
 from byzlib.aggregators import (
     _contract,
+    _device,
     _distances,
     _order,
     aggregate,
@@ -94,6 +97,20 @@ def test_broken_rows(library, dtype, name):
         call(tensor(x), 2)
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 23, 24, 25])
+def test_a_network_over_rows_answers_as_a_sort_does(n, library, monkeypatch):
+    monkeypatch.setattr(theory.arguments, "is_elsewhere", theory.is_tensor)
+    monkeypatch.setattr(_device, "NETWORK_COLUMNS", 36)
+    monkeypatch.setattr(_device, "_sorted", counted := mock.Mock(wraps=_device._sorted))
+    for d, sorts in ((12, n > 24), (11, True)):
+        x = rng.integers(-9, 10, (3, n, d)).astype("float32")
+        for rule in (ag.median, partial(ag.trimmed_mean, f=(n - 1) // 3)):
+            np.testing.assert_allclose(values(rule(maker(library)(x))), rule(x), atol=2e-6)
+            assert counted.called == sorts
+            counted.reset_mock()
+
+
 @pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "mixing then krum"])
 def test_rows_stay_where_they_are(name, monkeypatch):
     """Nothing that grows with d comes to the host where no choice is close.
@@ -107,7 +124,15 @@ def test_rows_stay_where_they_are(name, monkeypatch):
         sizes.append(x.size if theory.is_tensor(x) else 0)
         return theory.to_numpy(x)
 
-    for module in (_contract, _distances, _order, coordinatewise, geometric, preaggregation):
+    for module in (
+        _contract,
+        _device,
+        _distances,
+        _order,
+        coordinatewise,
+        geometric,
+        preaggregation,
+    ):
         monkeypatch.setattr(module, "to_numpy", counted, raising=False)
     EVERYTHING[name].call(array_api_strict.asarray(x), 2)
     assert max(sizes, default=0) == x.size if name == "bulyan" else sum(sizes) <= 4 * 11 * 11

@@ -5,6 +5,7 @@ Sorted columns, extended precision and exact fractions are the judges.
 
 import itertools
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_every_pair_of_ranks(n, network, dtype, monkeypatch):
     pairs = [(low, high) for low in range(n) for high in range(low + 1, n + 1)]
     for low, high in pairs[:: 1 + len(pairs) // 150]:
         np.testing.assert_allclose(
-            mean_of(between_ranks(n, low, high), x),
+            mean_of(partial(between_ranks, low=low, high=high), x),
             slow_mean_of_ranks(x, low, high).astype(dtype),
             rtol=np.finfo(dtype).eps,
         )
@@ -52,7 +53,9 @@ def test_blocks_cover_every_column_of_every_trial(shape, dtype, monkeypatch):
     """In blocks or in one piece, and each trial by itself."""
     x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
     n, some = shape[1], slice(None, None, 1 + shape[0] // 5)
-    keeps = between_ranks(n, n // 3, n - n // 3), between_ranks(n, 0, 1), near_median(n - n // 4)
+    ranks = [(n // 3, n - n // 3), (0, 1)]
+    keeps = [partial(between_ranks, low=low, high=high) for low, high in ranks]
+    keeps.append(partial(near_median, count=n - n // 4))
     alone = [[f(keep, x[t : t + 1])[0] for t in range(len(x))[some]] for keep in keeps
              for f in (mean_of, share_of)]  # fmt: skip
     monkeypatch.setattr(_order, "BLOCK", 1 << 14)
@@ -63,15 +66,17 @@ def test_blocks_cover_every_column_of_every_trial(shape, dtype, monkeypatch):
 
 def test_who_is_nearest_the_median():
     tie = np.array([-1, 0, 0, 1.0])[None, :, None]  # -1 and 1 are equally near: the smaller first
-    np.testing.assert_allclose(share_of(near_median(3), tie), [[1 / 3, 1 / 3, 1 / 3, 0]])
-    np.testing.assert_allclose(share_of(near_median(1), tie), [[0, 0.5, 0.5, 0]])
+    np.testing.assert_allclose(
+        share_of(partial(near_median, count=3), tie), [[1 / 3, 1 / 3, 1 / 3, 0]]
+    )
+    np.testing.assert_allclose(share_of(partial(near_median, count=1), tie), [[0, 0.5, 0.5, 0]])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_nearest_values_where_sums_overflow(dtype):
     x = np.finfo(dtype).max * np.random.default_rng(0).uniform(0.6, 1, (6, 300)).astype(dtype)
     with np.errstate(over="ignore"):
-        ours = mean_of(near_median(4), x[None])[0]
+        ours = mean_of(partial(near_median, count=4), x[None])[0]
     wanted = reference.mean_near_median(x.tolist(), 4)
     np.testing.assert_allclose(ours, wanted, rtol=4 * np.finfo(dtype).eps)
 

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
+from byzlib.aggregators import _device
 from byzlib.theory import as_count, as_updates, free_parameters, is_tensor, like, to_numpy
 
 
@@ -47,7 +48,7 @@ def rule(slope, start, rows=None, name=None):
                 given = f"n = {n}, f = {f}" if takes_f else f"n = {n}"
                 raise ValueError(f"{caller} needs {_range(slope, start)}; got {given}")
 
-            x = reshaped(x, (math.prod(lead), n, d))
+            x = in_shape(x, (math.prod(lead), n, d))
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if all_finite(x):
                     result, weights = body(x, *([f] if takes_f else []), *args, **options)
@@ -60,14 +61,10 @@ def rule(slope, start, rows=None, name=None):
                         return body(rows, *count, *args, **options)
 
                     result, weights = _without_broken_rows(answer, to_numpy(x), spare, caller, rows)
-                given = updates if is_tensor(updates) else x
-                result = like(result, given)
-                result = reshaped(result, (*lead, *result.shape[1:]))
+                result = _in_kind(result, lead, updates)
                 if not return_weights:
                     return result
-                weights = _evaluated(weights)
-                weights = weights if given is x else like(weights, given)
-                return result, reshaped(weights, (*lead, *weights.shape[1:]))
+                return result, _in_kind(_evaluated(weights), lead, updates)
 
         checked.__signature__ = _shown(inspect.signature(body))
         return checked
@@ -77,9 +74,8 @@ def rule(slope, start, rows=None, name=None):
 
 def all_finite(x):
     """Is there no NaN and no infinity? One pass without a copy when all is well."""
-    if is_tensor(x):
-        xp = array_namespace(x)
-        return bool(xp.all(xp.isfinite(x)))
+    if not isinstance(x, np.ndarray):
+        return _device.all_finite(x)
     # Squares can overflow where all is finite, so infinity is a suspicion only.
     return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
 
@@ -124,9 +120,16 @@ def _without_broken_rows(answer, x, spare, caller, rows):
     return result, matrix
 
 
-def reshaped(x, shape):
+def in_shape(x, shape):
     """x.reshape, which not all tensors have."""
-    return array_namespace(x).reshape(x, shape) if is_tensor(x) else x.reshape(shape)
+    return x.reshape(shape) if isinstance(x, np.ndarray) else array_namespace(x).reshape(x, shape)
+
+
+def _in_kind(values, lead, updates):
+    """A result or weights (trials, ...) in the leading axes, and of the kind, of the updates."""
+    if type(updates) is not np.ndarray and is_tensor(updates):
+        values = like(values, updates)
+    return in_shape(values, (*lead, *values.shape[1:]))
 
 
 def _evaluated(weights):

@@ -10,9 +10,9 @@ import functools
 from dataclasses import dataclass, field
 
 import numpy as np
-from array_api_compat import array_namespace, device
 
-from byzlib.theory import has_float64, is_tensor, like, to_numpy
+from byzlib.aggregators import _device
+from byzlib.theory import like, to_numpy
 
 PIECE = 512  # columns whose products are summed in their own type; the sums go on in float64
 TABLES = 1 << 20  # numbers that the products of several pieces may take
@@ -34,6 +34,7 @@ class Distances:
     error : (trials,) bound on the relative error of the entries
     gram : (trials, n, n) products of the rows with each other; NaN in trials where some squares
         left the range of a float
+    dtype : in which they were multiplied
     exact : dict of the pairs that were subtracted to settle a choice
     """
 
@@ -41,11 +42,13 @@ class Distances:
     table: np.ndarray
     error: np.ndarray
     gram: np.ndarray
+    dtype: np.dtype
     exact: dict = field(default_factory=dict)
 
     def __getitem__(self, some):
         """The same for some of the trials."""
-        return Distances(self.rows[some], self.table[some], self.error[some], self.gram[some])
+        tables = self.table[some], self.error[some], self.gram[some]
+        return Distances(self.rows[some], *tables, self.dtype)
 
     @functools.cached_property
     def rows(self):
@@ -55,25 +58,16 @@ class Distances:
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def squared_distances(x):
     """All pairwise squared distances of finite x (trials, n, d), as `Distances`."""
-    if is_tensor(x):
-        (gram, bound), dtype = _products_of_tensors(x), np.dtype(np.float64)
-    else:
+    if isinstance(x, np.ndarray):
         (gram, bound), dtype = _products(x), x.dtype
+    else:
+        (gram, bound), dtype = _device.products(x), np.dtype(np.float64)
     table, reach = _expanded(gram)
     error = bound * _largest_ratio(reach, table)
     in_range = TINY[dtype] <= reach.min(initial=1.0) and reach.max(initial=1.0) <= HUGE
     if not (in_range and error.max(initial=0.0) <= SURE[dtype]):
         _mend(to_numpy(x), gram, table, reach, error, bound)
-    return Distances(x, table, error, gram)
-
-
-def _products_of_tensors(x):
-    """As `_products`, of the rows moved to the first, in float64; where x is, if that has it."""
-    xp = array_namespace(x)
-    rows = xp.astype(x, xp.float64) if has_float64(x) else to_numpy(x).astype(np.float64)
-    rows = rows - rows[:, :1, :]
-    bound = (x.shape[2] + 4) * float(np.finfo(np.float64).eps)
-    return to_numpy(rows @ array_namespace(rows).matrix_transpose(rows)).copy(), bound
+    return Distances(x, table, error, gram, dtype)
 
 
 def _products(x):
@@ -101,8 +95,8 @@ def _products(x):
 def squared_lengths(x):
     """|x|^2 of each row in float64, (..., n, d) -> (..., n), in pieces as `_products`."""
     *lead, d = x.shape
-    if is_tensor(x):
-        return to_numpy(array_namespace(x).vecdot(x, x)).astype(np.float64)
+    if not isinstance(x, np.ndarray):
+        return _device.squared_lengths(x)
     if d <= 2 * PIECE or x.dtype == np.float64:
         return np.vecdot(x, x).astype(np.float64, copy=False)
     whole = d - d % PIECE
@@ -337,8 +331,4 @@ def weighted_means(matrix, x, table, rest=None):
 
 def picked(x, chosen):
     """The rows of x (trials, n, d) that a mask (trials, n) has chosen, one below the other."""
-    if is_tensor(x):
-        xp = array_namespace(x)
-        places = xp.asarray(np.flatnonzero(chosen), device=device(x))
-        return xp.take(xp.reshape(x, (-1, x.shape[2])), places, axis=0)
-    return x[chosen]
+    return x[chosen] if isinstance(x, np.ndarray) else _device.picked(x, chosen)

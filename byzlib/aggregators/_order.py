@@ -8,10 +8,10 @@ on which the wanted ranks depend; many are sorted column by column.
 import functools
 
 import numpy as np
-from array_api_compat import array_namespace
 
+from byzlib.aggregators import _device
 from byzlib.aggregators._contract import all_finite
-from byzlib.theory import has_float64, is_tensor, to_numpy
+from byzlib.theory import to_numpy
 
 BLOCK = 1 << 20  # bytes
 NETWORK_BYTES = 192  # columns of up to so many bytes go through a network faster than a sort
@@ -24,8 +24,10 @@ def mean_of(keep, x):
     `keep` maps a block (trials, n, columns) to its kept values, count rows (trials, columns), and
     to the lowest and the highest of them.
     """
-    if is_tensor(x):  # in one piece
-        return _mean_of_tensors(*keep(x))
+    if not isinstance(x, np.ndarray):
+        return _device.mean(*keep(x))
+    if x.nbytes <= BLOCK:
+        return _mean(*keep(x)).astype(x.dtype)
     answer = np.empty((x.shape[0], x.shape[2]), x.dtype)
     for trials, columns in _blocks(x.shape, x.itemsize):
         answer[trials, columns] = _mean(*keep(x[trials, :, columns]))
@@ -41,53 +43,31 @@ def share_of(keep, x):
     return share / share.sum(axis=-1, keepdims=True)
 
 
-def between_ranks(n, low, high):
-    """A `keep` for the order statistics low+1 .. high of n values, in order."""
-
-    def keep(block):
-        if is_tensor(block):
-            kept = _sorted(block)[low:high, ...]
-            return kept, kept[0, ...], kept[-1, ...]
-        pairs = network(n, low, high)
-        if n * block.itemsize <= NETWORK_BYTES and block[:, 0].size > CALL_COLUMNS * len(pairs):
-            kept = exchanged(block.swapaxes(0, 1), pairs)[low:high]
-        else:
-            kept = np.sort(block, axis=1)[:, low:high].swapaxes(0, 1)
-        return kept, kept[0], kept[-1]
-
-    return keep
+def between_ranks(block, low, high):
+    """The order statistics low+1 .. high of each column, in order."""
+    n = block.shape[1]
+    pairs = network(n, low, high)
+    if not isinstance(block, np.ndarray):
+        return _device.between_ranks(block, low, high, pairs)
+    if n * block.itemsize <= NETWORK_BYTES and block[:, 0].size > CALL_COLUMNS * len(pairs):
+        kept = exchanged(block.swapaxes(0, 1), pairs)[low:high]
+    else:
+        kept = np.sort(block, axis=1)[:, low:high].swapaxes(0, 1)
+    return kept, kept[0], kept[-1]
 
 
-def near_median(count):
-    """A `keep` for the `count` values nearest the median; of equally near ones the smaller."""
-
-    def keep(block):
-        x, n = _sorted(block), block.shape[1]
-        median = 0.5 * x[(n - 1) // 2, ...] + 0.5 * x[n // 2, ...]
-        kept = x[:count, ...]
-        # They stand side by side: the first of them leaves for the next while that is nearer.
-        if is_tensor(x):
-            xp, kept = array_namespace(x), [kept[r, ...] for r in range(count)]
-            for i in range(n - count):
-                nearer = 0.5 * x[i, ...] + 0.5 * x[i + count, ...] < median
-                kept[i % count] = xp.where(nearer, x[i + count, ...], kept[i % count])
-            kept = xp.stack(kept)
-            return kept, xp.min(kept, axis=0), xp.max(kept, axis=0)
-        kept = kept.copy()
-        for i in range(n - count):
-            nearer = 0.5 * x[i] + 0.5 * x[i + count] < median
-            np.copyto(kept[i % count], x[i + count], where=nearer)
-        return kept, kept.min(axis=0), kept.max(axis=0)
-
-    return keep
-
-
-def _sorted(block):
-    """The values of each column in order, (trials, n, columns) -> (n, trials, columns)."""
-    if is_tensor(block):
-        xp = array_namespace(block)
-        return xp.permute_dims(xp.sort(block, axis=1), (1, 0, 2))
-    return np.sort(block, axis=1).swapaxes(0, 1)
+def near_median(block, count):
+    """The `count` values of each column nearest its median; of equally near ones the smaller."""
+    if not isinstance(block, np.ndarray):
+        return _device.near_median(block, count)
+    x, n = np.sort(block, axis=1).swapaxes(0, 1), block.shape[1]
+    median = 0.5 * x[(n - 1) // 2] + 0.5 * x[n // 2]
+    kept = x[:count].copy()
+    # They stand side by side: the first of them leaves for the next while that is nearer.
+    for i in range(n - count):
+        nearer = 0.5 * x[i] + 0.5 * x[i + count] < median
+        np.copyto(kept[i % count], x[i + count], where=nearer)
+    return kept, kept.min(axis=0), kept.max(axis=0)
 
 
 def _blocks(shape, itemsize):
@@ -119,14 +99,6 @@ def _mean(kept, lowest, highest):
         np.maximum(mean, lowest, out=mean)
         np.minimum(mean, highest, out=mean)
     return mean
-
-
-def _mean_of_tensors(kept, lowest, highest):
-    """`_mean` of a tensor, with no look at it: what is divided first cannot overflow."""
-    xp, count = array_namespace(kept), kept.shape[0]
-    dtype = xp.float64 if has_float64(kept) else kept.dtype
-    mean = xp.astype(xp.sum(kept / count, axis=0, dtype=dtype), kept.dtype)
-    return xp.minimum(xp.maximum(mean, lowest), highest)
 
 
 def _held(block, kept, lowest, highest):

@@ -1,5 +1,7 @@
 """Rules that look at each coordinate by itself: mean, trimmed mean, median, mean around median."""
 
+from functools import partial
+
 import numpy as np
 
 from byzlib.aggregators._contract import all_finite, rule
@@ -66,8 +68,7 @@ def trimmed_mean(x, f):
 
     Source: Yin et al., ICML 2018, Definition 2 (where the trimmed share is beta = f / n).
     """
-    n = x.shape[1]
-    keep = between_ranks(n, f, n - f)
+    keep = partial(between_ranks, low=f, high=x.shape[1] - f)
     return mean_of(keep, x), lambda: share_of(keep, x)
 
 
@@ -89,7 +90,7 @@ def median(x):
     Source: Yin et al., ICML 2018, Definition 1.
     """
     n = x.shape[1]
-    keep = between_ranks(n, (n - 1) // 2, n // 2 + 1)
+    keep = partial(between_ranks, low=(n - 1) // 2, high=n // 2 + 1)
     return mean_of(keep, x), lambda: share_of(keep, x)
 
 
@@ -113,7 +114,7 @@ def mean_around_median(x, f):
 
     Source: Xie, Koyejo and Gupta, 2018, arXiv 1802.10116, Definition 3.
     """
-    keep = near_median(x.shape[1] - f)
+    keep = partial(near_median, count=x.shape[1] - f)
     return mean_of(keep, x), lambda: share_of(keep, x)
 
 

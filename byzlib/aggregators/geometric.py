@@ -23,7 +23,6 @@ from byzlib.theory import (
     as_count,
     as_generator,
     as_number,
-    is_tensor,
     like,
     refuse_masked,
     to_numpy,
@@ -144,7 +143,7 @@ def centered_clipping(x, radius, center=None, n_iter=1):
         factor = clipping_factor(length, radius / unit)
         step = like(factor[:, None, :] / x.shape[1], moved) @ moved
         v = step if v is None else v + step
-    return v[:, 0, :], factor / factor.sum(axis=-1, keepdims=True)
+    return like(v[:, 0, :], x), factor / factor.sum(axis=-1, keepdims=True)
 
 
 def _center(center, x):
@@ -167,7 +166,7 @@ def _center(center, x):
     if not center.any():
         return None
     center = center.astype(np.float64)
-    return like(center, x) if is_tensor(x) else center
+    return center if isinstance(x, np.ndarray) else like(center, x)
 
 
 # The geometric median on n weights. K and `apart` are (trials, n, n) from here on.
@@ -191,9 +190,8 @@ def _around_a_row(distances):
     Rows farther than `FAR` are drawn to there, on their line to the origin: their pull is the same,
     and K keeps within the digits of a float. Returns K, the distances and the factors.
     """
-    G, x, lost = distances.gram, distances.x, lost_squares(distances.table)
-    trials, n, _ = x.shape
-    exact = is_tensor(x) or x.dtype == np.float64
+    G, lost, exact = distances.gram, lost_squares(distances.table), distances.dtype == np.float64
+    trials, n, _ = G.shape
     K, apart, shrunk = np.empty((trials, n, n)), np.sqrt(distances.table), np.ones((trials, n))
     for t, far in enumerate(apart):
         if lost[t]:

@@ -158,7 +158,8 @@ def lengths(x, unit=1.0):
     length : (trials, n) array
     unit : float, in which they are counted; 1 unless a norm is too large for a float
     """
-    square, least = squared_lengths(x), 1e-20 if is_tensor(x) else TINY[x.dtype]
+    square = squared_lengths(x)
+    least = TINY[x.dtype] if isinstance(x, np.ndarray) else TINY[np.dtype(np.float32)]
     length = np.sqrt(square)
     for t, i in np.argwhere(~((square > least) & (square < np.inf))):
         row = to_numpy(x[int(t), int(i), :]).astype(np.float64)

@@ -1,11 +1,12 @@
 """Rules that choose among the clients by their distances: Krum, Multi-Krum, Bulyan and MDA."""
 
 import math
+from functools import partial
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from byzlib.aggregators._contract import reshaped, rule
+from byzlib.aggregators._contract import in_shape, rule
 from byzlib.aggregators._distances import (
     lexicographic_rank,
     lost_squares,
@@ -121,8 +122,8 @@ def bulyan(x, f):
     for count in range(n, 2 * f, -1):
         neighbours = min(max(1, count - f - 2), count - 1)
         left &= ~lowest(distances, neighbours, 1, left)
-    rows = reshaped(picked(x, ~left), (trials, n - 2 * f, x.shape[2]))
-    keep = near_median(n - 4 * f)
+    rows = in_shape(picked(x, ~left), (trials, n - 2 * f, x.shape[2]))
+    keep = partial(near_median, count=n - 4 * f)
 
     def weights():
         share = np.zeros((trials, n))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from byzlib.aggregators._contract import apply_rule, reshaped
+from byzlib.aggregators._contract import apply_rule, in_shape
 from byzlib.theory import as_computed, is_of, is_tensor, like, refuse_masked, to_numpy
 
 
@@ -108,7 +108,7 @@ def _row(leaves, first, client):
         return np.concatenate(parts, dtype=np.result_type(np.float32, *parts))
     xp = array_namespace(*parts)
     widest = max(parts, key=lambda part: xp.finfo(part.dtype).bits)
-    return xp.concat([like(reshaped(part, (-1,)), widest) for part in parts])
+    return xp.concat([like(in_shape(part, (-1,)), widest) for part in parts])
 
 
 def _as_array(leaf, where):
@@ -138,7 +138,7 @@ def _as_leaf(values, example):
     """Flat values in the shape, dtype, kind and device of an example."""
     if _dtype(example) == "number":
         return float(values[0])
-    values = reshaped(values, tuple(example.shape))
+    values = in_shape(values, tuple(example.shape))
     if is_tensor(example):
         values, xp = like(values, example), array_namespace(example)
         if not is_of(example, "real floating"):
