@@ -207,7 +207,7 @@ BAD_ARGUMENTS = {
               datetime(2024, 5, 1), pd.NaT, np.datetime64("2024-05-01"), T0 // 1000,
               T0 * 1000, -T0, AWARE.date(), datetime(2200, 1, 1, tzinfo=UTC), at(20), at(4) + 1],
     "end": [1.5e12, "now", "2024-04-30", datetime(2024, 5, 1), T0 // 1000, T0 - 1],
-    "deadline": [0, -1.0, np.inf, np.nan, None, "30", True],
+    "deadline": [0, -1.0, np.inf, np.nan, None, "30", True, 1e6],
     "base_url": ["api.bybit.com", "ftp://api.bybit.com", "http:///v5", "https://api.bybit.com/v5",
                  "https://api.bybit.com?x=1", "https://me:secret@api.bybit.com", "", 5,
                  "https://api.bybit.com:x", "https://api bybit.com", "http://127.0.0.1:1\n",

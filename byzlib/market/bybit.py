@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from numbers import Real
 
 import pandas as pd
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from byzlib.theory import as_count, as_number
+from byzlib.theory import as_count
 
 MAINNET = "https://api.bybit.com"
 CATEGORIES = ("linear", "spot", "inverse")
@@ -171,8 +172,10 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     for name, (form, needs) in FORMS.items():
         if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
             raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
+    is_number = isinstance(deadline, Real) and not isinstance(deadline, bool)
+    if not (is_number and 0 < deadline <= DAY / 1000):
+        raise BadRequest(f"deadline needs seconds, at most a day of them; got {deadline!r}")
     try:
-        deadline = as_number(deadline, "deadline", "fetch_klines", "finite and > 0")
         count = 200 if limit is None else as_count(limit, "limit", "fetch_klines", least=1)
         if count > PAGE:
             raise ValueError(f"limit needs to be at most {PAGE}; got {limit}")
