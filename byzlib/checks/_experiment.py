@@ -9,7 +9,7 @@ from byzlib.metrics import t_interval
 WANTED = "return three things: the lower end, the upper end, and the verdict."
 
 
-def judge_experiment(found, one, other, words, where="", measured=()):
+def judge_experiment(found, one, other, words, where, measured=()):
     """Nothing if `found` is (low, high, verdict) of one - other over common seeds.
 
     Parameters
@@ -55,8 +55,5 @@ def judge_experiment(found, one, other, words, where="", measured=()):
     judge(ends, [right.low, right.high], mistakes, where=where, rtol=1e-4)
     allowed = words[0] if right.low > 0 else words[1] if right.high < 0 else "not shown"
     side = {words[0]: "lies above", words[1]: "lies below"}.get(allowed, "holds")
-    case = f"{where}: " if where else ""
-    require(
-        verdict == allowed,
-        f"{case}the interval {side} zero, so the verdict is {allowed!r}; yours is {verdict!r}.",
-    )
+    off = f"the interval {side} zero, so the verdict is {allowed!r}; yours is {verdict!r}."
+    require(verdict == allowed, f"{where}: {off}")

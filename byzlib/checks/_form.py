@@ -244,10 +244,19 @@ def _shown(value):
 # --- how an answer works ------------------------------------------------------------------------
 
 
+def _watched(answer, given, watch, before, note):
+    """Let the answer run while `watch`, sys.setprofile or sys.settrace, calls `note`."""
+    answer.given, handed = given, copy.deepcopy(given)
+    watch(note)
+    try:
+        answer.function(*handed)
+    finally:
+        watch(before)
+
+
 def calls_of(answer, *given):
     """{(package, name)} of all functions that run, in C too; the package of a method is ""."""
-    answer.given, handed = given, copy.deepcopy(given)
-    seen, before = set(), sys.getprofile()
+    seen = set()
 
     def note(frame, event, called):
         if event == "call":
@@ -256,29 +265,20 @@ def calls_of(answer, *given):
             package = getattr(called, "__module__", None) or ""
             seen.add((package.split(".")[0], getattr(called, "__name__", "")))
 
-    sys.setprofile(note)
-    try:
-        answer.function(*handed)
-    finally:
-        sys.setprofile(before)
+    _watched(answer, given, sys.setprofile, sys.getprofile(), note)
     return seen
 
 
 def steps_of(answer, *given):
     """How many lines of Python run."""
-    answer.given, handed = given, copy.deepcopy(given)
-    steps, before = 0, sys.gettrace()
+    steps = 0
 
     def note(frame, event, _):
         nonlocal steps
         steps += 1
         return note
 
-    sys.settrace(note)
-    try:
-        answer.function(*handed)
-    finally:
-        sys.settrace(before)
+    _watched(answer, given, sys.settrace, sys.gettrace(), note)
     return steps
 
 

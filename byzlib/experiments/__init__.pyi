@@ -129,7 +129,6 @@ def robustness_report(
     momentum: float = 0.9,
     radius: float | None = None,
     metric: str = "accuracy",
-    knows_f: bool = True,
     cache: Any = None,
     n_jobs: int = -1,
     progress: bool = True,

@@ -7,6 +7,7 @@ every attack. The seed of a run decides who lies, the first parameters and the b
 
 from dataclasses import dataclass
 from functools import partial, wraps
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ BORDER = 0.4  # of between / noise: below it clients are alike, as in the first 
 
 def robustness_report(
     clients, model, f, rules=RULES, attacks=LIES, seeds=10, *, tests=None, rounds=150,
-    learning_rate=0.5, batch_size=32, momentum=0.9, radius=None, metric="accuracy", knows_f=True,
+    learning_rate=0.5, batch_size=32, momentum=0.9, radius=None, metric="accuracy",
     cache=None, n_jobs=-1, progress=True,
 ):  # fmt: skip
     """Who breaks whom on your clients, what is proved of it, and the guide's line for it.
@@ -79,8 +80,6 @@ def robustness_report(
     radius : float, optional
         Of clipping; by default the median length of an honest update, see `clipping_radius`.
     metric : "accuracy" or "balanced accuracy", what regrets are counted in
-    knows_f : bool
-        False asks the guide what to do where f is not known.
     cache, n_jobs, progress : as in `run_grid`
 
     Returns
@@ -95,7 +94,11 @@ def robustness_report(
     """
     folds = _folds(clients, tests)
     n = len(folds[0][0])
-    f = _majority(f, n)
+    f = as_count(f, "f", "robustness_report", least=1)
+    if n <= 2 * f:
+        raise ValueError(
+            f"robustness_report needs a majority of honest clients, n > 2f; got n = {n}, f = {f}"
+        )
     classes = _classes(folds, model)
     rules, attacks = _rules(rules, momentum), _attacks(attacks, classes)
     if metric not in ("accuracy", "balanced accuracy"):
@@ -115,11 +118,12 @@ def robustness_report(
     if radius is None:
         radius = float(f"{difference['length'].mean:.2g}")  # one that another machine finds, too
     loud = not set(attacks) <= QUIET
-    threat, line = guide(difference["alike"], loud, knows_f)
+    threat, line = guide(difference["alike"], loud)
     if line.name not in rules:
         rules = rules | {line.name: line}
     grid = [
-        {"rule": name, "attack": list(attacks), "momentum": _momentum(rule, momentum),
+        {"rule": name, "attack": list(attacks),
+         "momentum": rule.momentum if isinstance(rule, Defence) else float(momentum),
          "radius": as_number(radius, "radius", "robustness_report"), **shared}
         for name, rule in rules.items()
     ]  # fmt: skip
@@ -174,34 +178,23 @@ class Radius(NamedTuple):
     high: float
 
 
-def _majority(f, n):
-    f = as_count(f, "f", "robustness_report", least=1)
-    if n <= 2 * f:
-        raise ValueError(
-            f"robustness_report needs a majority of honest clients, n > 2f; got n = {n}, f = {f}"
-        )
-    return f
-
-
 def _folds(clients, tests):
     """[(clients, tests), ...], checked: finite numbers, equally many clients and features."""
     nested = is_nested(clients)
-    if tests is None:
-        own = [[_cut(c) for c in fold] for fold in (clients if nested else [clients])]
-        folds = [tuple(map(list, zip(*fold, strict=True))) for fold in own]
-    elif is_nested(tests) != nested or len(tests) != len(clients):
+    if tests is not None and (is_nested(tests) != nested or len(tests) != len(clients)):
         raise ValueError("robustness_report needs as many tests as clients, in each fold")
-    else:
-        folds = list(zip(clients, tests, strict=True)) if nested else [(clients, tests)]
+    given = [part if nested else [part] for part in (clients, tests) if part is not None]
+    for client in chain.from_iterable(chain.from_iterable(given)):
+        _refuse_broken(client)
+    folds = list(zip(*given))
+    if tests is None:
+        folds = [tuple(zip(*map(_cut, own))) for (own,) in folds]
     counts = {len(part) for fold in folds for part in fold}
     if len(counts) != 1 or min(counts) < 3:
         raise ValueError(
             f"robustness_report needs at least 3 clients, equally many in each fold, and as many "
             f"tests; got {sorted(counts)}"
         )
-    for own, test in folds:
-        for client in (*own, *test):
-            _refuse_broken(client)
     widths = {np.shape(c.X)[1] for own, test in folds for c in (*own, *test)}
     if len(widths) > 1:
         raise ValueError(f"clients need equally many features; got {sorted(widths)}")
@@ -210,8 +203,6 @@ def _folds(clients, tests):
 
 def _cut(client):
     """A client's first rows to train on, and its last ones to test on."""
-    if not isinstance(client, Client):
-        raise TypeError(f"robustness_report needs a list of Client; got {client!r}")
     edge = len(client) - int(TESTED * len(client))
     if edge == len(client):
         raise ValueError(
@@ -276,7 +267,7 @@ def _attacks(attacks, classes):
         return {name: (lie, None) for name, lie in attacks.items()}
     mirror = {k: classes - 1 - k for k in range(classes)}
     known = {name: (lie, None) for name, lie in ATTACKS.items()}
-    known |= {"none": (None, None), "label flip": (None, partial(_flipped, mirror=mirror))}
+    known |= {"none": (None, None), "label flip": (None, lambda X, y: (X, label_flip(y, mirror)))}
     asked = [attacks] if isinstance(attacks, str) else list(attacks)
     for name in asked:
         if name not in known:
@@ -284,14 +275,6 @@ def _attacks(attacks, classes):
     if not asked:
         raise ValueError("robustness_report needs at least one attack; got none")
     return {name: known[name] for name in asked}
-
-
-def _flipped(X, y, mirror):
-    return X, label_flip(y, mirror)
-
-
-def _momentum(rule, momentum):
-    return rule.momentum if isinstance(rule, Defence) else float(momentum)
 
 
 # --- The cells ----------------------------------------------------------------------------------
