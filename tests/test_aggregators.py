@@ -66,12 +66,10 @@ def vector_rule(vector):
         "arc": lambda x: ag.adaptive_clipping(x, f),
         "centered_clipping": lambda x: ag.centered_clipping(x, p["tau"], n_iter=p["iterations"]),
         "nnm+trimmed_mean": lambda x: ag.compose(ag.nearest_neighbor_mixing, trimmed_mean)(x, f),
-    }.get(vector["rule"])
+    }[vector["rule"]]
 
 
-@pytest.mark.parametrize(
-    "vector", [v for v in BOOK["vectors"] if vector_rule(v)], ids=lambda v: v["id"]
-)
+@pytest.mark.parametrize("vector", BOOK["vectors"], ids=lambda v: v["id"])
 def test_reference_vectors(vector):
     ours = vector_rule(vector)(np.array(BOOK["inputs"][vector["input"]]))
     tolerance = 1e-6 if vector["rule"] == "geometric_median" else 1e-12
@@ -83,30 +81,6 @@ def test_reference_vectors(vector):
     np.testing.assert_allclose(ours.ravel(), vector["output"], rtol=tolerance, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("name", "rule"),
-    [
-        ("krum_nf1", lambda x, p: krum(x, p["f"])),
-        ("krum_unsquared", lambda x, p: krum(x, p["f"])),
-        ("median_lower", lambda x, p: median(x)),
-        ("bulyan_oneshot", lambda x, p: ag.bulyan(x, p["f"])),
-        ("bulyan_krumlib", lambda x, p: ag.bulyan(x, p["f"])),
-        ("geometric_median_smoothed", lambda x, p: ag.geometric_median(x)),
-    ],
-)
-def test_other_definitions_differ(name, rule):
-    """The vectors of other definitions are not ours by accident: at least one disagrees.
-
-    Plain distances choose the same rows in all stored vectors; seven numbers tell them apart.
-    """
-    differ = [
-        not np.allclose(rule(np.array(BOOK["inputs"][v["input"]]), v["params"]), v["output"])
-        for v in BOOK["vectors"]
-        if v["rule"] == name
-    ]
-    assert any(differ) == (name != "krum_unsquared")
-
-
 def test_krum_by_hand():
     """8 has 1 + 16 + 16 = 33, the runner-up 4 has 34; the other two Krums choose other rows."""
     seven = np.array([0, 1, 4, 7, 8, 12, 14.0])[:, None]
@@ -114,16 +88,6 @@ def test_krum_by_hand():
     assert krum_scores(seven, 2).tolist() == [66, 46, 34, 35, 33, 45, 89]
     assert reference.krum(seven.tolist(), 2, neighbours=4) == [4]
     assert reference.krum(seven.tolist(), 2, power=Fraction(1, 2)) == [7]
-
-
-def test_golden_values_of_three_rows():
-    """Published examples; row 2 is equally near to both others, and goes to the dictionary."""
-    three = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9.0]])
-    close(ag.nearest_neighbor_mixing(three, 1), [[2.5, 3.5, 4.5], [2.5, 3.5, 4.5], [5.5, 6.5, 7.5]])
-    third = np.sqrt(77 / 194) * three[2]  # as long as the second
-    np.testing.assert_allclose(third, [4.410040, 5.040046, 5.670052], atol=1e-6)
-    close(ag.adaptive_clipping(three, 1), [*three[:2], third])
-    close(ag.geometric_median(three), [4, 5, 6])
 
 
 # Slow definitions

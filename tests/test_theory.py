@@ -1,13 +1,15 @@
 """Closed forms against the rules themselves: attained where exact, never exceeded where a bound."""
 
 import re
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from byzlib import theory
-from byzlib.aggregators import RULES, krum, mean, median
+from byzlib.aggregators import RULES, mean, median
 from byzlib.attacks import sign_flip
 
 CROWDS = [(5, 1), (7, 2), (10, 1), (10, 3)]
@@ -293,30 +295,25 @@ def test_rules_accept_what_theory_calls_legal(name):
             theory.breakdown(name, n, declared=most + 1)
 
 
-# Krum
-
-
-def test_eta_of_krum():
-    n = np.array([5, 5, 10, 10, 10, 10, 20, 20, 51, 51])
-    f = np.array([0, 1, 0, 1, 2, 3, 4, 8, 12, 24])
-    table = [3.162, 4.243, 4.472, 4.796, 6.0, 9.110, 9.550, 28.425, 23.479, 176.652]
-    np.testing.assert_allclose(theory.eta(n, f), table, atol=5e-4)
+# Krum, attacks, samples of the clients
 
 
 @pytest.mark.parametrize(
-    ("n", "f", "square"), [(10, 1, 1.0), (10, 3, 7 / 3), (20, 6, 17 / 7), (25, 5, 22 / 14)]
+    ("form", "n", "f", "table"),
+    [
+        (theory.eta, [5, 10, 10, 20, 51], [0, 1, 3, 4, 24], [3.162, 4.796, 9.110, 9.550, 176.652]),
+        (theory.alie_z_max, [10, 10, 25, 51], [1, 3, 5, 24], [-0.1397, 0.180, 0.2533, 1.446]),
+        # Chapter 3 sees Krum follow a clique just within this distance and none just beyond.
+        (
+            theory.krum_clique_distance,
+            [10, 10, 20, 25],
+            [1, 3, 6, 5],
+            np.sqrt([1, 7 / 3, 17 / 7, 22 / 14]),
+        ),
+    ],
 )
-def test_krum_picks_a_clique_that_stands_near_enough(n, f, square):
-    border, d = theory.krum_clique_distance(n, f), 2000
-    assert border**2 == pytest.approx(square)
-    x = np.random.default_rng(n).standard_normal((60, n, d), dtype=np.float32)
-    for factor, low, high in [(0.93, 0.9, 1), (1.07, 0, 0.1)]:
-        x[:, :f] = factor * border  # that times sqrt(d) from the honest mean
-        chosen = krum(x, f, return_weights=True)[1][:, :f].sum(axis=-1).mean()
-        assert low <= chosen <= high
-
-
-# Attacks
+def test_printed_tables(form, n, f, table):
+    np.testing.assert_allclose(form(n, f), table, atol=6e-4)
 
 
 def test_the_mean_turns_at_the_border():
@@ -328,11 +325,22 @@ def test_the_mean_turns_at_the_border():
         assert (mean(np.concatenate([honest, lies])) @ honest.mean(axis=0) < 0) == turned
 
 
-def test_alie_z_max():
-    n = np.array([10, 10, 10, 10, 25, 50, 50, 51])
-    f = np.array([1, 2, 3, 4, 5, 12, 24, 24])
-    table = [-0.140, 0, 0.180, 0.431, 0.2533, 0.336, 1.426, 1.446]
-    np.testing.assert_allclose(theory.alie_z_max(n, f), table, atol=6e-4)
+@pytest.mark.parametrize(("n", "f"), [(7, 0), (7, 3), (6, 6), (8, 1)])
+def test_oversampled_by_counting_all_samples(n, f):
+    for sampled in range(1, n + 1):
+        liars = [sum(i < f for i in who) for who in combinations(range(n), sampled)]
+        for bear in range(4):
+            chance = sum(x > bear for x in liars) / comb(n, sampled)
+            assert theory.oversampled(n, f, sampled, bear) == pytest.approx(chance, abs=1e-12)
+
+
+def test_oversampled_broadcasts_and_keeps_small_chances():
+    sizes = np.array([[10], [20]])
+    found = theory.oversampled(100, [10, 20], sizes, theory.breakdown("trimmed mean", sizes))
+    assert found.shape == (2, 2) and (np.diff(found, axis=1) > 0).all()
+    assert theory.oversampled(1000, 100, 100, 49) == pytest.approx(
+        sum(comb(100, x) * comb(900, 100 - x) for x in range(50, 101)) / comb(1000, 100), rel=1e-9
+    )
 
 
 # Many clients
@@ -446,6 +454,10 @@ def test_breakdown_fraction(n, f):
         (lambda: theory.asymptotic_variance("Krum"), ValueError, "knows .*; got 'Krum'"),
         (lambda: theory.asymptotic_variance("geometric median", d=0), ValueError, "d >= 1"),
         (lambda: theory.radius_strongly_convex(1, 1, 0), ValueError, "mu > 0; got mu = 0"),
+        (lambda: theory.oversampled(10, 11, 3, 1), ValueError, "f <= n; got f = 11, n = 10"),
+        (lambda: theory.oversampled(10, 2, 11, 1), ValueError, "sampled <= n; got sampled = 11"),
+        (lambda: theory.oversampled(10, 2, 0, 1), ValueError, "sampled >= 1"),
+        (lambda: theory.oversampled(10, 2, 3, -1), ValueError, "bear >= 0"),
     ],
 )
 def test_illegal_questions(call, error, sentence):
