@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 import types
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -472,6 +473,19 @@ def test_refusals_speak_the_rules_sentence():
         planted([0], "Bulyan", f=3)
     with pytest.raises(Refused, match=r"krum needs n >= 2f \+ 3; got n = 5, f = 3"):
         planted([0], "Krum", f=3, pre="bucketing")
+
+
+def test_what_the_server_is_told_is_not_who_lies():
+    """Told of nobody, a trimmed mean is the mean, whoever lies; told of f it is what it was."""
+    setting = {"attack": "sign flip", "f": 2, "strength": 3.0, "rounds": 40, "test": 500}
+    run = partial(planted, range(3), **setting)
+    told = run("trimmed mean", declared=2)
+    np.testing.assert_array_equal(told["accuracy"], run("trimmed mean")["accuracy"])
+    mean = run("mean")["accuracy"]
+    np.testing.assert_allclose(run("trimmed mean", declared=0)["accuracy"], mean, atol=0.01)
+    assert (np.abs(told["accuracy"] - mean) > 0.02).any()
+    with pytest.raises(Refused, match="got n = 10, f = 5"):
+        run("trimmed mean", declared=5)
 
 
 def test_divergence_is_told_and_not_raised():

@@ -1,4 +1,4 @@
-"""Value at risk, back-tests, scenarios, detectors: definitions, known values, sizes, coverage."""
+"""Value at risk, back-tests, scenarios, detectors, counts of liars: definitions, known values."""
 
 from functools import partial
 
@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from byzlib import risk
+from byzlib.attacks import sign_flip
 
 RETURNS = arrays(float, st.integers(1, 60), elements=st.integers(-50, 50).map(float))
 SHARES = st.sampled_from([0.01, 0.05, 0.07, 0.1, 0.25, 0.5, 0.9])
@@ -145,13 +146,6 @@ def test_memory_beyond_neighbours_as_statsmodels_has_it(hits, lags, statistic, p
     assert found.p_value == pytest.approx(p_value, rel=1e-5)
 
 
-def test_kupiec_as_vartests_has_it():
-    """vartests 0.4.1: `kupiec_test(hours, var_conf_level=0.95)`."""
-    found = risk.kupiec(HOURS, 0.05)
-    assert found.statistic == pytest.approx(1.3780210937071473, rel=1e-9)
-    assert found.p_value == pytest.approx(0.240438514829467, rel=1e-9)
-
-
 def test_it_sees_what_the_test_of_neighbours_does_not():
     assert risk.independence(ALTERNATE).p_value > 0.1
     assert risk.ljung_box(ALTERNATE, 5, rng=0).p_value == pytest.approx(1 / 1000)
@@ -254,21 +248,21 @@ def test_critical_values_as_others_print_them(level, T, tail, critical):
 
 def test_a_right_model_is_rejected_as_often_as_said_and_a_small_one_more_often():
     var, es = student_tail(0.025, 4)
-    years = np.random.default_rng(2).standard_t(4, (400, 250))
+    years = np.random.default_rng(2).standard_t(4, (200, 250))
 
     def rejected(var, es):
         def model(rng, shape):
             return es / student_tail(0.025, 4)[1] * rng.standard_t(4, shape)
 
-        tests = risk.acerbi_szekely(years, var, es, 0.025, model=model, rng=3, draws=199)
+        tests = risk.acerbi_szekely(years, var, es, 0.025, model=model, rng=3, draws=99)
         return [(test.p_value <= 0.05).mean() for test in tests]
 
     for share in rejected(var, es):
-        assert share < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)
+        assert share < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 200)
     assert rejected(0.75 * var, 0.75 * es)[1] > 0.4
     # The right days, each dearer than was said: test 1 is about that.
     light = [test.p_value for test in risk.acerbi_szekely(
-        years[:100], var, 0.7 * es, 0.025, rng=3, draws=199,
+        years[:100], var, 0.7 * es, 0.025, rng=3, draws=99,
         model=lambda rng, shape: np.maximum(rng.standard_t(4, shape), -var - 0.2))]  # fmt: skip
     assert (light[0] <= 0.05).mean() > 0.5
 
@@ -400,6 +394,94 @@ def test_copies_and_crowds_of_one_mind():
     assert [score(one_off) for score in SCORES] == [np.inf, pytest.approx(1), np.inf]
 
 
+# --- how many lie ---------------------------------------------------------------------------
+
+N, F, D, CALM = 11, 3, 60, 99
+GAP = SCORES[-1]
+
+
+def calm(rounds, rng, n=N):
+    return 1 + rng.standard_t(5, size=(rounds, n, D))
+
+
+def lying(rounds, rng, scale=30.0):
+    rows = calm(rounds, rng, N - F)
+    return np.concatenate([rows, sign_flip(rows, F, scale=scale)], axis=1)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_false_alarms_are_as_many_as_allowed(score):
+    """Each round is called with 99 clean ones of its own: shares of at most 5 in 100, exactly."""
+    alarms = []
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        rounds = calm(CALM + 12, rng)
+        alarms.append((risk.fewest_liars(rounds[CALM:], rounds[:CALM], score) > 0).mean())
+    share, error = np.mean(alarms), np.std(alarms, ddof=1) / np.sqrt(len(alarms))
+    assert abs(share - 0.05) < 4 * error and error < 0.015
+
+
+def test_loud_liars_are_counted_and_seldom_more():
+    rng = np.random.default_rng(0)
+    clean, rounds = calm(CALM, rng), lying(60, rng)
+    for score in SCORES:
+        counts = risk.fewest_liars(rounds, clean, score)
+        assert np.mean(counts > F) < 0.25 and np.mean(counts >= 1) > 0.95
+    assert np.mean(risk.fewest_liars(rounds, clean, risk.spectral_score) == F) > 0.7
+
+
+def test_the_count_by_a_slow_definition():
+    rng = np.random.default_rng(2)
+    clean = calm(39, rng)
+    for rows in [*lying(4, rng, 3.0), *calm(4, rng)]:
+        far = [np.linalg.norm(row - np.median(rows, axis=0)) for row in rows]
+        near = [min(np.linalg.norm(row - other) for other in rows if other is not row)
+                for row in list(rows)]  # fmt: skip
+        orders = [np.argsort(far)[::-1], np.argsort(near)]
+        for j in range((N - 1) // 2):
+            usual = sorted(GAP(one[j:]) for one in clean)[38 - 1]  # the 95 % of 39 + 1
+            if min(GAP(np.delete(rows, order[:j], axis=0)) for order in orders) <= usual:
+                break
+        else:
+            j = (N - 1) // 2
+        assert risk.fewest_liars(rows, clean, GAP) == j
+
+
+def test_far_liars_are_not_taken_for_more_than_they_are():
+    """Three clients far away, each in a direction of its own."""
+    rng = np.random.default_rng(6)
+    clean, rounds = calm(CALM, rng), calm(100, rng)
+    rounds[:, -F:] += 40 * rng.normal(size=(100, F, D))
+    for score in SCORES:
+        counts = risk.fewest_liars(rounds, clean, score)
+        assert (counts > 0).mean() > 0.95 and (counts > F).mean() < 0.2
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_neither_order_nor_place_nor_unit_matters(score):
+    rng = np.random.default_rng(3)
+    clean, rounds = calm(CALM, rng), lying(12, rng, 4.0)
+    want = risk.fewest_liars(rounds, clean, score)
+    assert 0 < want.max() <= (N - 1) // 2
+    order = rng.permutation(N)
+    for same in (rounds[:, order], 8 * rounds, 2.0**900 * rounds, rounds.reshape(3, 4, N, D)):
+        got = risk.fewest_liars(same, clean, score)
+        assert np.array_equal(np.ravel(got), want)
+    assert np.array_equal(risk.fewest_liars(rounds + 0.5, clean + 0.5, score), want)
+
+
+def test_equal_rows_are_taken_for_each_other():
+    """All distances between the liars are 0, whichever of them goes; no honest row goes first."""
+    rng = np.random.default_rng(4)
+    clean, rounds = calm(CALM, rng), calm(20, rng)
+    rounds[:, -3:] = rounds[:, -3:-2]
+    counts = risk.fewest_liars(rounds, clean)
+    assert np.mean(counts == 2) > 0.7  # the third then looks like anybody
+    assert (counts >= 2).all()
+    rounds[:, :-1] = rounds[:, :1]  # all but one agree: nothing is left to measure with
+    assert (risk.fewest_liars(rounds, clean) >= 0).all()
+
+
 # --- how good a detector is -----------------------------------------------------------------
 
 FEW = arrays(float, st.integers(1, 12), elements=st.integers(0, 5).map(float))
@@ -472,12 +554,6 @@ def test_trials_stack(name):
     assert np.allclose(found, [[STACKS[name](row) for row in trial] for trial in TRIALS])
 
 
-def test_days_without_or_with_only_exceedances():
-    for hits in (np.zeros(9, bool), np.ones(9, bool)):
-        assert risk.independence(hits) == (0, 1)
-        assert np.isfinite(risk.christoffersen(hits).statistic)
-
-
 def test_tables_are_not_paired_by_position():
     """Days by day, desks by desk, coins by coin."""
     days = pd.date_range("2025-01-01", periods=3)
@@ -506,6 +582,10 @@ MASKED = np.ma.masked_less([0.01, -9.0, 0.02], 0)
 
 DAYS = np.zeros((3, 5))
 federated = partial(risk.federated_var, DAYS, mean, learning_rate=1)
+
+
+def uncounted(shape, clean, **options):
+    return risk.fewest_liars(np.ones(shape), np.ones(clean), **options)
 
 
 def shortfall(**given):
@@ -551,6 +631,11 @@ BAD = [
     (lambda: risk.spectral_score(np.zeros((2, 3))), ValueError, "spectral_score needs n >= 3"),
     (lambda: risk.extreme_pair_score(np.zeros(3)), ValueError, r"pair_score needs .*\(3,\)"),
     (lambda: risk.mean_gap_score([[np.nan]], middle), ValueError, "score needs finite updates"),
+    (lambda: uncounted((N, D), (18, N, D)), ValueError, r"k >= 19 clean rounds .* got n = 11 and"),
+    (lambda: uncounted((N, D), (99, N - 1, D)), ValueError, "clean rounds"),
+    (lambda: uncounted((N, D), (N, D)), ValueError, "clean rounds"),
+    (lambda: uncounted((3, D), (99, 3, D)), ValueError, "needs n >= 4"),
+    (lambda: uncounted((N, D), (99, N, D), level=1.0), ValueError, r"level in \(0, 1\)"),
     (lambda: risk.auc([], [1]), ValueError, "auc needs at least one score"),
     (lambda: risk.auc([np.nan], [1]), ValueError, "got NaN"),
     (lambda: risk.roc([[1]], [1]), ValueError, "two rows of scores"),
