@@ -151,7 +151,7 @@ def hard_crowds(seed):
     twins[4:6] = twins[3] * (1 + 1e-12)
     minus += 1e8
     minus[:3] = -minus[3:].mean(axis=0)
-    long = rng.standard_normal((6, 4200)) * 1e-3 + rng.standard_normal(4200)
+    long = rng.standard_normal((6, 1100)) * 1e-3 + rng.standard_normal(1100)  # pieces and a rest
     small = {
         "float32": x,
         "float32 offset": x + 1e6,
@@ -271,7 +271,7 @@ def test_krum_tells_near_ties_apart(seed, offset, nearness, power):
     assert scores[weights.argmax()] <= first * (1 + ROUNDING)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.integers(0, 10**6), st.sampled_from([0.0, 1e8]), st.sampled_from([1e-200, 1.0, 1e200, None])
 )

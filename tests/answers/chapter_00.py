@@ -43,7 +43,7 @@ def squared_errors(draw, seeds):
     return np.median(days, axis=2).var(axis=1), days.mean(axis=2).var(axis=1)
 
 
-NEARER = answers(errors, ("mean", "median"))
+NEARER = answers(errors, ("mean", "median"), often=12)
 
 
 RIGHT = [

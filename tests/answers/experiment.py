@@ -75,10 +75,19 @@ WRONG = [
 ]
 
 
-def answers(measure, words):
-    """RIGHT and WRONG with `measure`, which gives (one, other) for a checker's input."""
+def answers(measure, words, often=2):
+    """RIGHT and WRONG with `measure`, which gives (one, other) for a checker's input.
 
-    def dressed(say):
-        return lambda *given: say(*measure(*given), words)
+    All checkers of experiments judge alike: the `often` first of WRONG are tried in each run of the
+    tests, the others in the slow one.
+    """
 
-    return [dressed(say) for say in RIGHT], [(dressed(say), hint) for say, hint in WRONG]
+    def dressed(say, seldom=False):
+        def answer(*given):
+            return say(*measure(*given), words)
+
+        answer.seldom = seldom
+        return answer
+
+    wrong = [(dressed(say, k >= often), hint) for k, (say, hint) in enumerate(WRONG)]
+    return [dressed(say) for say in RIGHT], wrong
