@@ -143,7 +143,7 @@ federation: $(READY) ## train over a real network on this machine, with liars (R
 	@$(PY) -m examples.federation $(if $(RECORD),--record "$(RECORD)")
 
 test-federation: $(READY) ## test the strategies for Flower, in this process and over a network
-	@$(PY) -m pytest tests/test_flower.py tests/test_federation.py
+	@$(PY) -m pytest tests/test_flower.py
 
 course: $(READY) ## make what a class is given, in _build/course/release
 	@$(PY) -m course.make_course "$(BUILD)/course"

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections import OrderedDict, defaultdict, namedtuple
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -81,15 +80,6 @@ def test_reference_vectors(vector):
     np.testing.assert_allclose(ours.ravel(), vector["output"], rtol=tolerance, atol=1e-12)
 
 
-def test_krum_by_hand():
-    """8 has 1 + 16 + 16 = 33, the runner-up 4 has 34; the other two Krums choose other rows."""
-    seven = np.array([0, 1, 4, 7, 8, 12, 14.0])[:, None]
-    assert krum(seven, 2) == reference.krum(seven.tolist(), 2) == [8]
-    assert krum_scores(seven, 2).tolist() == [66, 46, 34, 35, 33, 45, 89]
-    assert reference.krum(seven.tolist(), 2, neighbours=4) == [4]
-    assert reference.krum(seven.tolist(), 2, power=Fraction(1, 2)) == [7]
-
-
 # Slow definitions
 
 
@@ -106,7 +96,7 @@ def test_krum_by_hand():
     ],
     ids=lambda one: one.__name__.strip("<>"),
 )
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_slow_definitions(rule, least, data):
     x, f = data.draw(crowds(least, most_f=2 if rule is ag.bulyan else 3))
@@ -122,7 +112,7 @@ def test_scores_and_the_best_few(crowd):
         close(multi_krum(x, f, m), reference.multi_krum(x.tolist(), f, m))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(crowds(lambda f: 1, more=8))
 def test_medians(crowd):
     x, _ = crowd

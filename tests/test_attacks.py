@@ -79,12 +79,15 @@ EVERY = {
 # The promises of all of them
 
 
-@pytest.mark.parametrize("name", EVERY)
+SEARCH = {"search": adaptive(compose(nearest_neighbor_mixing, trimmed_mean), steps=2, reach=10)}
+
+
+@pytest.mark.parametrize("name", [*EVERY, *SEARCH])
 def test_shape_type_and_nothing_aliased(name):
     for dtype in (np.float32, np.float64):
         honest, own = HONEST.astype(dtype), OWN.copy()
         before = honest.copy()
-        lies = EVERY[name](honest, 2, 1)
+        lies = {**EVERY, **SEARCH}[name](honest, 2, 1)
         assert lies.shape == (3, 2, 4) and lies.dtype == dtype
         lies += 1
         np.testing.assert_array_equal(honest, before)
@@ -155,17 +158,11 @@ def test_every_attack_says_what_it_must_know():
 # What each of them sends
 
 
-def test_sign_flip_sends_minus_the_mean():
-    lies = sign_flip(HONEST, 3, scale=2.5)
-    assert lies.shape == (3, 3, 4)
-    for trial in range(3):
-        for row in lies[trial]:
-            np.testing.assert_allclose(row, -2.5 * HONEST[trial].mean(axis=0))
-
-
 def test_simple_vectors():
     lies = gaussian_noise(HONEST, 2, rng=5, scale=3.0)  # each liar draws its own
     np.testing.assert_array_equal(lies, 3 * np.random.default_rng(5).standard_normal((3, 2, 4)))
+    for lie in np.swapaxes(sign_flip(HONEST, 3, scale=2.5), 0, 1):
+        np.testing.assert_allclose(lie, -2.5 * HONEST.mean(axis=1))
     assert (zero(HONEST, 2) == 0).all()
     assert (constant(HONEST, 2, value=-7) == -7).all()
     assert (constant(HONEST, 2, value=[1, 2, 3, 4]) == [1, 2, 3, 4]).all()
@@ -175,14 +172,6 @@ def test_simple_vectors():
     np.testing.assert_array_equal(
         inner_product_manipulation(HONEST, 2, epsilon=0.4), sign_flip(HONEST, 2, scale=0.4)
     )
-
-
-def test_a_little_is_enough():
-    lies = a_little_is_enough(HONEST, 2, z=1.5)
-    for t in range(3):
-        columns = HONEST[t].T
-        expected = [sum(c) / 7 - 1.5 * math.sqrt(sum((c - sum(c) / 7) ** 2) / 7) for c in columns]
-        np.testing.assert_allclose(lies[t], [expected, expected], rtol=1e-13)
 
 
 @pytest.mark.parametrize("n, f", [(10, 3), (10, 4), (25, 5), (50, 12), (50, 24), (51, 24)])
@@ -342,7 +331,7 @@ def test_the_search_reports_what_its_rows_do_and_no_attack_of_the_book_does_more
         assert (moved >= displacement(ATTACKS[attack](CROWDS, f, rng=99)) * (1 - 1e-9)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32 - 1),
     f=st.integers(1, 4),
@@ -404,15 +393,6 @@ def test_the_same_seed_finds_the_same_in_a_stack_and_alone():
         assert alone.displacement == pytest.approx(stacked.displacement[t], rel=0.05)
 
 
-def test_types_and_inputs_are_kept():
-    honest = np.float32(CROWDS)
-    before = honest.copy()
-    found = worst_case(median, honest, 2)
-    assert found.rows.dtype == np.float32 and np.isfinite(found.rows).all()
-    found.rows[:] = 0
-    np.testing.assert_array_equal(honest, before)
-
-
 def test_huge_and_tiny_crowds():
     near = worst_case(trimmed_mean, CROWDS, 2, reach=100.0).displacement
     for size in (1e-150, 1e150):
@@ -430,14 +410,6 @@ def test_without_liars_there_is_nothing_to_send():
     assert rows.shape == (2, 0, 4) and family.tolist() == ["none", "none"]
     gap = np.linalg.norm(median(CROWDS) - CROWDS.mean(axis=1), axis=-1)
     np.testing.assert_allclose(moved, gap)
-
-
-def test_as_an_attack_in_a_loop():
-    attack = adaptive(compose(nearest_neighbor_mixing, trimmed_mean), steps=2, reach=10)
-    lies = attack(CROWDS, 2, 1)
-    assert lies.shape == (2, 2, 4)
-    np.testing.assert_array_equal(attack(CROWDS, 2, 1), lies)
-    assert adaptive(mean)(CROWDS, 0).shape == (2, 0, 4)
 
 
 # Bad input

@@ -447,14 +447,6 @@ def test_a_stack_is_its_single_runs():
             np.testing.assert_allclose(value[k], one[name][0], atol=1e-9, err_msg=name)
 
 
-def test_the_seed_alone_decides_the_market():
-    one, two = (_market(4, 10, 50, 0.9, 0.5, 0.5, 100) for _ in range(2))
-    for (X, y), (X2, y2) in zip(one[0], two[0], strict=True):
-        assert np.array_equal(X, X2) and np.array_equal(y, y2)
-    other = _market(5, 10, 50, 0.9, 0.5, 0.5, 100)
-    assert not np.array_equal(one[1][0], other[1][0])
-
-
 def test_label_skew():
     """Shares of a Dirichlet(alpha, alpha, alpha) vary by 2 / (9 (3 alpha + 1)) each."""
     for alpha in (0.3, 3.0):

@@ -1,5 +1,7 @@
 """Clients, models, and the training loop: by hand, by slow loops, and many runs in one call."""
 
+import subprocess
+import sys
 from functools import partial
 from itertools import zip_longest
 
@@ -964,6 +966,16 @@ ILLEGAL = [
 def test_illegal_use(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_without_flower_one_sentence_says_how_to_install_it():
+    code = "import sys; sys.modules['flwr'] = None; import byzlib.federated.flower"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        "ImportError: byzlib.federated.flower needs Flower 1.41 or newer: "
+        'pip install "byzlib[flower]"'
+    )
 
 
 def test_illegal_parts_of_a_run():

@@ -79,7 +79,7 @@ def test_canonical_form_forgets_clock_machine_and_chance():
 
 
 def test_saving_twice_leaves_the_same_bytes_and_the_figures(tmp_path):
-    root = small_book(tmp_path, c03_draw=DRAW.format("03_axis"), c04_say="print(2)")
+    root = small_book(tmp_path, c03_draw=DRAW.format("03_axis"))
     (root / "figures/02_old.png").write_bytes(b"stale")
     save(root=root)
     first = files(root)

@@ -74,6 +74,7 @@ def test_a_mark_excuses_nobody_from_comparison(planted):
     assert failures(AS_STORED, path.replace("marked", "changed"))
 
 
+@pytest.mark.slow  # `make test-portable` asks all of them
 @pytest.mark.parametrize("variant", [JITTER, SHIFT], ids=lambda one: one.name)
 def test_a_chapter_holds(variant):
     (path,) = [path for path in chapters(ROOT) if number(path) == "02"]

@@ -1,15 +1,19 @@
 """The house and what stands around it: imports, README, environment, make, workflow, shell."""
 
 import ast
+import importlib
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 from importlib import metadata
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -17,10 +21,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import byzlib
-import conftest
+import byzlib.__main__ as package
+from byzlib import __version__
 from byzlib.market import BadRequest, load_klines, load_sample, main
 from conftest import same
-from notebooks import build_site, execute
+from notebooks import build_site, execute, site_parts
 from tests.bybit_server import at, made_up, same_candles, serve
 
 # --- the house: read from the ground up, a room imports only rooms above it in this list ------
@@ -170,16 +175,6 @@ def test_conda_users_get_the_same():
     asked |= {"python": SpecifierSet(project["requires-python"]), "pip": SpecifierSet()}
     assert "--no-deps -e ." in pip["pip"]
     assert requirements(lines + [line for line in pip["pip"] if line[0] != "-"]) == asked
-
-
-def test_each_dependency_has_a_reason():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    lists = re.findall(r"^\w+ = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    lines = "".join(lists[:6]).splitlines()
-    assert len(lines) > 20 and all(re.search(r'^ +"[^"]+", +# \w', line) for line in lines)
-    conda = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    unexplained = re.findall(r"^ +- [^#\n]*$", conda.split("dependencies:")[1], re.MULTILINE)
-    assert [line.strip() for line in unexplained] == ["- python>=3.11", "- pip:"]
 
 
 @pytest.mark.parametrize("file, wanted", [
@@ -450,13 +445,6 @@ def test_tests_without_assertions_are_refused_in_one_sentence():
     assert refused.stderr.strip().count("\n") == 0
 
 
-@posix
-def test_a_home_is_a_folder(monkeypatch):
-    for home in ("/dev/null", "/no/such/folder"):
-        monkeypatch.setenv("HOME", home)
-        assert not conftest.lives_somewhere()
-
-
 # --- where candles are kept -----------------------------------------------------------------
 
 PLACES = ["HOME", "USERPROFILE", "HOMEPATH", "XDG_CACHE_HOME", "LOCALAPPDATA", "BYZLIB_BYBIT_CACHE"]
@@ -495,3 +483,165 @@ def test_a_cache_that_leads_nowhere_is_refused(monkeypatch, tmp_path):
     for file in ("~nosuchuser/c.sqlite", Path("~nosuchuser/c.sqlite"), "c.sqlite"):
         with pytest.raises(BadRequest, match=f"cache {file} leads nowhere"):
             load_klines(cache=file)
+
+
+# --- types: they name what is there, and a user's strict checker is content ------------------
+
+ROOMS = [room for room in byzlib.ROOMS if room != "checks"]  # one line for all checkers
+
+
+def stub(room):
+    folder = ROOT / "byzlib" / room
+    file = folder / "__init__.pyi" if folder.is_dir() else folder.with_suffix(".pyi")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def names(room):
+    """What the room shows: functions, classes and tables of its own."""
+    module = importlib.import_module(f"byzlib.{room}")
+    listed = getattr(module, "__all__", None)
+    for name in listed or vars(module):
+        thing = getattr(module, name)
+        of_module = getattr(thing, "__module__", None)
+        own = of_module == module.__name__ or (of_module is None and name.isupper())
+        if not inspect.ismodule(thing) and (listed or own and not name.startswith("_")):
+            yield name
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_stub_names_what_the_room_shows(room):
+    typed = {}
+    for line in stub(room).body:
+        if isinstance(line, ast.FunctionDef | ast.ClassDef):
+            typed.setdefault(line.name, line)
+        elif isinstance(line, ast.AnnAssign):
+            typed[line.target.id] = line
+    missing = set(names(room)) - set(typed)
+    assert not missing, f"write the types of {missing} into the .pyi of byzlib/{room}"
+    module = importlib.import_module(f"byzlib.{room}")
+    for name, line in typed.items():
+        assert hasattr(module, name) or isinstance(line, ast.ClassDef), name
+        if isinstance(line, ast.FunctionDef):
+            asked = [*line.args.args, *line.args.kwonlyargs]
+            taken = inspect.signature(getattr(module, name)).parameters.values()
+            plain = [p.name for p in taken if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+            assert [one.arg for one in asked] == plain, (name, plain)
+
+
+USER = """
+import numpy as np
+from byzlib.aggregators import krum, median, trimmed_mean
+from byzlib.attacks import sign_flip
+from byzlib.federated import ByzantineFL, SimpleModel, split_iid
+from byzlib.metrics import t_interval
+
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((300, 4)), rng.integers(0, 3, 300)
+clients = split_iid(X, y, 10, rng)
+model = SimpleModel(n_features=4)
+fl = ByzantineFL(model, clients, trimmed_mean, 3, sign_flip, learning_rate=0.1)
+history = fl.run(rounds=3, rng=0, evaluate=(X, y))
+answer, weights = krum(rng.standard_normal((10, 4)), 3, return_weights=True)
+print(history.table.tail(), median(rng.standard_normal((5, 2))).shape, answer + weights.sum())
+print(t_interval([1.0, 2.0, 3.0]).mean)
+"""
+
+
+def checked(path, *options):
+    mypy = [sys.executable, "-m", "mypy", "--no-incremental", "--cache-dir", str(path.parent)]
+    done = subprocess.run([*mypy, *options, str(path)], capture_output=True, text=True, cwd=ROOT)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_users_strict_checker_is_content_and_sees_a_mistake(tmp_path):
+    user = tmp_path / "user.py"
+    user.write_text(USER)
+    subprocess.run([sys.executable, str(user)], check=True, capture_output=True, cwd=ROOT)
+    assert checked(user, "--strict") == (0, "Success: no issues found in 1 source file\n")
+    user.write_text(USER + 'krum([[1.0]], f="three")\n')
+    code, said = checked(user, "--strict")
+    assert code == 1 and "user.py:17: error" in said
+
+
+# --- the wheel: what it carries; its book can be read away from the checkout -----------------
+
+
+def test_the_command_says_where_the_book_lies(capsys):
+    package.main([])
+    said = capsys.readouterr().out
+    assert f"byzlib {__version__}" in said and str(ROOT / "notebooks") in said
+
+
+def read_by_chapters():
+    """Files that some chapter opens, seen from notebooks/."""
+    found = set()
+    for path in execute.chapters(ROOT):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                found |= set(re.findall(r'"([\w./]+\.(?:csv|toml|bib))"', cell.source))
+    return found
+
+
+def test_a_copy_holds_all_that_chapters_read_and_writes_nothing_over(tmp_path, capsys):
+    package.main(["copy", str(tmp_path / "mine")])
+    assert capsys.readouterr().out.startswith("jupyter lab ")
+    names = {path.name for path in (tmp_path / "mine/notebooks").glob("*.ipynb")}
+    assert names == {path.name for path in execute.chapters(ROOT)}
+    wanted = read_by_chapters()
+    assert len(wanted) > 5
+    for file in wanted:
+        assert (tmp_path / "mine/notebooks" / file).is_file(), file
+    first = tmp_path / "mine/notebooks/00_start_here.ipynb"
+    first.write_text("mine now")
+    with pytest.raises(SystemExit, match="is there already"):
+        package.copy(tmp_path / "mine")
+    assert first.read_text() == "mine now"
+
+
+def test_a_chapter_taken_from_the_site_gets_what_it_reads(tmp_path, monkeypatch):
+    """In a folder of its own, by its first cell; without byzlib that says where to get it."""
+    chapter = tmp_path / "C_alone.ipynb"
+    chapter.write_text(site_parts.alone(ROOT / "notebooks/C_claims_of_the_chapter.ipynb"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    execute.run(chapter)
+    assert (tmp_path / "byzlib-book/notebooks/claims.toml").is_file()
+    monkeypatch.delenv("BYZLIB_REPOSITORY", raising=False)
+    assert "pip install FOLDER" in site_parts.how()
+    monkeypatch.setenv("BYZLIB_REPOSITORY", "https://github.com/you/book/")
+    assert site_parts.how().endswith('"byzlib @ git+https://github.com/you/book"')
+
+
+def run(*command, **options):
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*map(str, command)], env=bare, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_alone_is_enough(tmp_path):
+    """README's code, the command and a chapter run with byzlib from a wheel alone."""
+    source = tmp_path / "source"
+    tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, tracked):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    pip = [sys.executable, "-m", "pip"]
+    build = ["wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", tmp_path, source]
+    run(*pip, *build)
+    (wheel,) = tmp_path.glob("byzlib-*.whl")
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False)
+    python = bare / ("bin/python" if os.name == "posix" else "Scripts/python.exe")
+    run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
+    # The other packages are borrowed by their path; this checkout's byzlib is not on it.
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    Path(site, "borrowed.pth").write_text(str(Path(nbformat.__file__).parent.parent) + "\n")
+    there = run(python, "-m", "byzlib", cwd=tmp_path)
+    assert str(bare.resolve()) in there and str(ROOT) not in there
+    run(python, "-m", "byzlib", "copy", "mine", cwd=tmp_path)
+    run(python, "-c", blocks("python")[0], cwd=tmp_path)
+    chapter = tmp_path / "mine/notebooks/C_claims_of_the_chapter.ipynb"
+    cells = nbformat.read(chapter, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    run(python, "-c", "import matplotlib; matplotlib.use('agg')\n" + code, cwd=chapter.parent)

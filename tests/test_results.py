@@ -47,26 +47,6 @@ def test_figures_on_candles_name_their_files():
     assert all(re.search(r"\d folds, \d+ test bars, .*[0-9a-f]{64}$", head) for head in heads[0])
 
 
-@pytest.mark.parametrize(
-    ("name", "setting"),
-    [
-        ("accuracy", {"rule": "Krum", "attack": "targeted", "pre": "none", "f": 3, "strength": 15.0,
-                      "alpha": 0.75, **make_results.BALANCED}),
-        ("declared", {"rule": "trimmed mean", "pre": "none", "attack": "sign flip", "declared": 2,
-                      "f": 3, "n": 17, "alpha": 0.3, "momentum": 0.9, "rounds": 150}),
-        ("matrix", {"rule": "trimmed mean", "attack": "mimic", "pre": "mixing", "alpha": 0.3,
-                    "momentum": 0.9, "n": 17, "f": 3, "rounds": 150}),
-    ],
-)  # fmt: skip
-def test_what_is_kept_is_what_the_code_gives(name, setting):
-    results = KEPT[name]
-    rows = make_results._where(results[results["metric"] == "accuracy"], **setting)
-    assert len(rows) and not rows.duplicated("seed").any()
-    kept = rows.sort_values("seed")["value"].to_numpy()[:3]
-    # Rounding differs between machines, and moves a test sample now and then.
-    np.testing.assert_allclose(planted(range(3), **setting)["accuracy"], kept, atol=0.005)
-
-
 def test_a_file_of_candles_is_read_as_the_loader_reads(tmp_path):
     sample = load_sample("BTCUSDT")
     path = tmp_path / "bybit_linear_BTCUSDT_5m_simulated.csv"
@@ -162,22 +142,17 @@ def test_a_folder_without_candles(tmp_path):
         make_results.main(["candles", str(tmp_path)])
 
 
-def test_kept_reports_and_counts_are_what_the_code_gives():
+def test_what_no_chapter_computes_again_is_what_the_code_gives():
+    """Chapters 09, 11 and 19 do that for the other files."""
+    setting = {"rule": "trimmed mean", "pre": "none", "attack": "sign flip", "declared": 2, "f": 3,
+               "n": 17, "alpha": 0.3, "momentum": 0.9, "rounds": 150}  # fmt: skip
+    results = KEPT["declared"]
+    rows = make_results._where(results[results["metric"] == "accuracy"], **setting)
+    kept = rows.sort_values("seed")["value"].to_numpy()[:3]
+    # Rounding differs between machines, and moves a test sample now and then.
+    np.testing.assert_allclose(planted(range(3), **setting)["accuracy"], kept, atol=0.005)
     kept = KEPT["liars"].set_index(["score", "attack", "manner", "crowd", "calm", "seed"])
     one = ("gap to the median", "loud sign flip", "apart", 0.3, "own")
-    found = own_clients.seen(0, *one)
-    for metric, value in found.items():
-        rows = kept.loc[(*one, 0)]
-        assert abs(rows.loc[rows["metric"] == metric, "value"].item() - value) < 0.04
-    world, rule = "books of their own", "median, momentum 0.9"
-    found = own_clients.report_on(
-        world, rules=rule, attacks="mimic", n_jobs=1, progress=False
-    ).results
-    rows = KEPT["report"]
-    for metric, bound in [("accuracy", 0.01), ("majority share", 1e-4)]:
-        here, there = (
-            one.loc[(one["rule"] == rule) & (one["metric"] == metric)
-                    & (one["attack"] == "mimic"), "value"].to_numpy()
-            for one in (found, rows[rows["world"] == world])
-        )  # fmt: skip
-        assert np.abs(here - there).mean() < bound
+    rows = kept.loc[(*one, 0)].set_index("metric")["value"]
+    for metric, value in own_clients.seen(0, *one).items():
+        assert abs(rows[metric] - value) < 0.04

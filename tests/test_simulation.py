@@ -117,20 +117,6 @@ def test_symbols_move_together():
     assert (np.abs(returns.std(axis=1) * 1e4 / [14.4, 21.6, 24.3] - 1) < 0.2).all()
 
 
-def test_venues_are_near_copies_with_a_size_of_their_own():
-    frames = simulate("BTCUSDT", 120, 0, venues=["north", "south", "east"])
-    assert [(name, frame.attrs["venue"]) for name, frame in frames.items()] == [
-        (name, name) for name in ("north", "south", "east")
-    ]
-    returns = np.array([log_returns(frame) for frame in frames.values()])
-    assert np.abs(np.corrcoef(returns)[np.triu_indices(3, 1)] - 0.998).max() < 0.001
-    north, south, _ = (features.labels(frame).to_numpy() for frame in frames.values())
-    assert 0.96 < np.mean(north == south) < 0.99
-    volumes = np.log([frame["volume"] for frame in frames.values()])
-    assert np.ptp(volumes.mean(axis=1)) > 0.3
-    assert 0.85 < np.corrcoef(volumes)[0, 1] < 0.97
-
-
 def test_a_seed_fixes_everything_and_nothing_else_does():
     one = simulate("ETHUSDT", 3, 4, venues="south")
     both = simulate(["BTCUSDT", "ETHUSDT"], 3, 4, venues=["north", "south"])
