@@ -601,7 +601,7 @@ def test_wash_trading_fills_candles_without_a_trade():
 
 
 def test_a_spoofed_book_chases_the_price_either_way():
-    bad = spoofed_book(CANDLES, 3, share=0.6, depth=(1, 3))
+    bad = spoofed_book(CANDLES, 3, share=0.6)
     typical = ((CANDLES["high"] - CANDLES["low"]) / CANDLES["close"]).median()
     up, down = bad["high"] / CANDLES["high"] - 1, CANDLES["low"] / bad["low"] - 1
     assert not ((up > 0) & (down > 0)).any()
@@ -633,7 +633,6 @@ ILLEGAL += [
     (lambda: wash_trading(CANDLES.drop(columns="turnover"), 0), ValueError, "no turnover here"),
     (lambda: wash_trading(CANDLES, 0, factor=(0.5, 2)), ValueError, "1 <= low <= high in factor"),
     (lambda: wash_trading(CANDLES, 0, factor=3), TypeError, "factor = [(]low, high[)]; got 3"),
-    (lambda: spoofed_book(CANDLES, 0, depth=(2, 1)), ValueError, "low <= high in depth"),
     (lambda: spoofed_book(faulty(high=1.0), 0), ValueError, "high or low inside the body"),
     (lambda: spoofed_book(faulty(low=0.0), 0), ValueError, "not positive"),
     (lambda: wash_trading(faulty(volume=-1.0), 0), ValueError, "negative volume"),

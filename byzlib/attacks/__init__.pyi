@@ -92,7 +92,6 @@ def spoofed_book(
     rng: np.random.Generator | int,
     *,
     share: float = 0.1,
-    depth: tuple[float, float] = (1.0, 3.0),
 ) -> pd.DataFrame: ...
 def wash_trading(
     candles: pd.DataFrame,

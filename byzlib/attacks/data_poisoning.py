@@ -157,9 +157,13 @@ def wash_trading(candles, rng, *, share=0.3, factor=(3.0, 10.0)):
     """
     o, h, low, c, v, paid = _columns(candles, "wash_trading")
     rng = as_generator(rng, "wash_trading")
-    least, most = _ends(factor, 1, "factor", "wash_trading")
+    ends = np.asarray(factor)
+    if ends.shape != (2,) or ends.dtype.kind not in "fiu":
+        raise TypeError(f"wash_trading needs factor = (low, high); got {factor!r}")
+    if not 1 <= ends[0] <= ends[1] < np.inf:
+        raise ValueError(f"wash_trading needs 1 <= low <= high in factor; got {factor}")
     washed = _random_share(len(o), share, rng, "wash_trading")
-    times = rng.uniform(least, most, len(o))
+    times = rng.uniform(*ends, len(o))
     traded = v > 0
     typical = np.median(v[traded]) if traded.any() else 1.0
     price = np.divide(paid, v, out=c.copy(), where=traded)
@@ -172,22 +176,21 @@ def wash_trading(candles, rng, *, share=0.3, factor=(3.0, 10.0)):
     return _tampered(candles, "wash trading", high, floor, volume, turnover)
 
 
-def spoofed_book(candles, rng, *, share=0.1, depth=(1.0, 3.0)):
+def spoofed_book(candles, rng, *, share=0.1):
     """Prices chased away by orders that are gone before anyone can take them: long shadows.
 
     In a random share of the candles a wall of quotes drives the price up or down, either with
     probability 1/2, and is withdrawn, so that the price returns: high (or low) moves away from the
-    body by a factor 1 + r, r the median range (high - low) / close times a number from U(depth).
+    body by a factor 1 + r, r the median range (high - low) / close times a number from U(1, 3).
     Open, close, volume and turnover stay, and so do the labels.
 
-    Parameters and return as in `wash_trading`; depth is (low, high), 0 <= low <= high.
+    Parameters and return as in `wash_trading`.
     """
     _, h, low, c, v, paid = _columns(candles, "spoofed_book")
     rng = as_generator(rng, "spoofed_book")
-    least, most = _ends(depth, 0, "depth", "spoofed_book")
     spoofed = _random_share(len(c), share, rng, "spoofed_book")
     upward = rng.random(len(c)) < 0.5
-    reach = 1 + rng.uniform(least, most, len(c)) * (np.median((h - low) / c) if len(c) else 0)
+    reach = 1 + rng.uniform(1, 3, len(c)) * (np.median((h - low) / c) if len(c) else 0)
     high = np.where(spoofed & upward, h * reach, h)
     floor = np.where(spoofed & ~upward, low / reach, low)
     return _tampered(candles, "spoofed book", high, floor, v, paid)
@@ -200,16 +203,6 @@ def _random_share(count, share, rng, caller):
     if share < 1:
         drawn[as_generator(rng, caller).permutation(count)[round(share * count) :]] = False
     return drawn
-
-
-def _ends(pair, least, name, caller):
-    """The two ends of a range as floats."""
-    ends = np.asarray(pair)
-    if ends.shape != (2,) or ends.dtype.kind not in "fiu":
-        raise TypeError(f"{caller} needs {name} = (low, high); got {pair!r}")
-    if not least <= ends[0] <= ends[1] < np.inf:
-        raise ValueError(f"{caller} needs {least} <= low <= high in {name}; got {pair}")
-    return float(ends[0]), float(ends[1])
 
 
 def _columns(candles, caller):

@@ -16,8 +16,8 @@ def configuration_columns(results):
     return [name for name in results.columns if name not in RESULT]
 
 
-def write(results, path, about="", digits=5, metrics=None):
-    """Keep a result of `run_grid` as a CSV file, whole or not at all.
+def write(results, path, about="", metrics=None):
+    """Keep a result of `run_grid` as a CSV file, whole or not at all; five decimals of the figures.
 
     Parameters
     ----------
@@ -25,8 +25,6 @@ def write(results, path, about="", digits=5, metrics=None):
     path : path
     about : str
         What was run, when and by what command; stands above the table behind "# ".
-    digits : int
-        Decimals of the figures.
     metrics : list of str, optional
         Which ones to keep; all by default.
     """
@@ -41,7 +39,7 @@ def write(results, path, about="", digits=5, metrics=None):
             line |= {"metric": "", "note": rows["note"].iloc[0]}
         else:
             runs = zip(rows["seed"], rows["value"], rows["note"], strict=True)
-            line |= {f"{SEED}{seed}": note or f"{value:.{digits}f}" for seed, value, note in runs}
+            line |= {f"{SEED}{seed}": note or f"{value:.5f}" for seed, value, note in runs}
         lines.append(line)
     columns = [*names, "metric", *(f"{SEED}{seed}" for seed in seeds), "note"]
     table = pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n")
