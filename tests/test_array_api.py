@@ -82,6 +82,45 @@ def test_values_kinds_and_weights(library, dtype, as_on_a_gpu, name, monkeypatch
         np.testing.assert_array_equal(values(x), crowd)
 
 
+# What byzfl 0.0.11 documents of a tensor or a list of them, and what TorchJD's tests assert.
+NINE = [[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]
+SHOUT = [[1.0, 1, 1], [1, 0, 1], [75, -666, 23], [1, 2, 3], [2, 0, 1]]
+PEERS = [
+    (ag.mean, NINE, [4.0, 5, 6]),
+    (ag.median, NINE, [4.0, 5, 6]),
+    (partial(ag.trimmed_mean, f=1), NINE, [4.0, 5, 6]),
+    (partial(ag.mean_around_median, f=1), NINE, [2.5, 3.5, 4.5]),
+    (partial(ag.minimum_diameter_average, f=1), NINE, [2.5, 3.5, 4.5]),
+    (partial(ag.nearest_neighbor_mixing, f=1), NINE,
+     [[2.5, 3.5, 4.5], [2.5, 3.5, 4.5], [5.5, 6.5, 7.5]]),
+    (partial(ag.adaptive_clipping, f=1), NINE,
+     [[1.0, 2, 3], [4, 5, 6], [4.41004009, 5.04004582, 5.67005155]]),
+    (partial(attacks.sign_flip, f=1), NINE, [[-4.0, -5, -6]]),
+    (partial(ag.trimmed_mean, f=1), [[1e11, 3], [1, -1e11], [-1e10, 1e10], [2, 2]], [1.5, 2.5]),
+    (partial(ag.multi_krum, f=1), SHOUT, [1.25, 0.75, 1.5]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "rows", "expected"), PEERS)
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_peers_own_examples(library, function, rows, expected):
+    tensor = maker(library, "float32")
+    for x in (tensor(rows), [tensor(row) for row in rows], tuple(tensor(row) for row in rows)):
+        result = function(x)
+        assert type(result) is type(tensor(rows)) and result.dtype == tensor(rows).dtype
+        np.testing.assert_allclose(values(result), expected, rtol=1e-6)
+
+
+def test_a_list_of_tensors_of_all_rules():
+    x = rng.standard_normal((11, 6))
+    rows = [array_api_strict.asarray(row) for row in x]
+    for rule in [rule.call for rule in EVERYTHING.values()] + [ag.krum_scores]:
+        np.testing.assert_allclose(values(rule(rows, 2)), rule(x, 2), rtol=1e-9, atol=1e-12)
+    rows[3] = rows[3][:4]
+    with pytest.raises((TypeError, ValueError), match=r"^median needs"):
+        ag.median(rows)
+
+
 @pytest.mark.parametrize("name", EVERYTHING)
 @pytest.mark.parametrize(("library", "dtype"), KINDS)
 def test_broken_rows(library, dtype, name):

@@ -14,12 +14,12 @@ counted. An illegal f, m, n or shape raises ValueError with one sentence, a wron
 Rows with NaN or infinity can only be faulty: the defended rules drop k of them and go on with n - k
 clients, max(f - k, 0) of them Byzantine. Inputs are never modified.
 
-Tensors of PyTorch, CuPy, JAX, or of what else keeps to the array API are answered in kind: on their
-device, in their dtype, 16 bits computed in 32, weights too. No gradient flows, nothing is traced.
-The rows stay on the device; tables of pairs (n, n) and lengths (n) come to the host, where choices
-are made. All rows come there if some are broken, if sums of distances are too alike to choose (as
-in Bulyan's last rounds), if there is no float64 for distances (JAX as it starts), and for the
-weights of the coordinate-wise rules.
+Tensors of PyTorch, CuPy, JAX, or of what else keeps to the array API are answered in kind, and so
+are lists of them, one a client: on their device, in their dtype, 16 bits computed in 32, weights
+too. No gradient flows, nothing is traced. The rows stay on the device; tables of pairs (n, n) and
+lengths (n) come to the host, where choices are made. All rows come there if some are broken, if
+sums of distances are too alike to choose (as in Bulyan's last rounds), if there is no float64 for
+distances (JAX as it starts), and for the weights of the coordinate-wise rules.
 
 `RULES` maps the names of tables and figures to the rules; `apply_rule` calls one with or without f.
 """

@@ -13,7 +13,15 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from byzlib.aggregators import _device
-from byzlib.theory import as_count, as_updates, free_parameters, is_tensor, like, to_numpy
+from byzlib.theory import (
+    as_count,
+    as_updates,
+    free_parameters,
+    in_one,
+    is_tensor,
+    like,
+    to_numpy,
+)
 
 
 def rule(slope, start, rows=None, name=None):
@@ -39,6 +47,8 @@ def rule(slope, start, rows=None, name=None):
 
         @functools.wraps(body)
         def checked(updates, *args, return_weights=False, **options):
+            if type(updates) is not np.ndarray:
+                updates = in_one(updates)
             x, f = as_updates(updates, caller, tensors=True), 0
             *lead, n, d = x.shape
             if takes_f:

@@ -6,7 +6,7 @@ import numpy as np
 
 from byzlib.aggregators._contract import all_finite, rule
 from byzlib.aggregators._order import between_ranks, mean_of, near_median, share_of
-from byzlib.theory import LEGAL, as_updates, is_tensor, like, refuse_masked, to_numpy
+from byzlib.theory import LEGAL, as_updates, in_one, is_tensor, like, refuse_masked, to_numpy
 
 
 def mean(updates, weights=None, *, return_weights=False):
@@ -28,7 +28,8 @@ def mean(updates, weights=None, *, return_weights=False):
 
     Source: McMahan et al., AISTATS 2017.
     """
-    given, updates = updates, as_updates(updates, "mean", tensors=True)
+    given = in_one(updates)
+    updates = as_updates(given, "mean", tensors=True)
     with np.errstate(invalid="ignore", over="ignore"):
         if weights is None:
             share = np.full(updates.shape[:-1], 1.0 / updates.shape[-2])

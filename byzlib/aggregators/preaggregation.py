@@ -23,6 +23,7 @@ from byzlib.theory import (
     as_count,
     as_generator,
     as_updates,
+    in_one,
     is_tensor,
     like,
     to_numpy,
@@ -187,9 +188,9 @@ def compose(*steps):
         raise TypeError(f"compose needs functions, a rule last; got {steps!r}")
 
     def composed(updates, f, *, return_weights=False):
-        given, matrices = updates, []
-        if is_tensor(updates):  # 16 bits are for the answer, not for what lies between
-            updates = as_updates(updates, composed.__name__, tensors=True)
+        given, matrices = in_one(updates), []
+        if is_tensor(given):  # 16 bits are for the answer, not for what lies between
+            updates = as_updates(given, composed.__name__, tensors=True)
         for step in steps:
             updates, matrix = apply_rule(step, updates, f, return_weights)
             matrices.append(matrix)

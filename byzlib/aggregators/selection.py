@@ -19,7 +19,7 @@ from byzlib.aggregators._distances import (
 )
 from byzlib.aggregators._order import mean_of, near_median, share_of
 from byzlib.aggregators._subsets import closest_subset, least_diameter
-from byzlib.theory import LEGAL, as_count, as_updates, is_tensor
+from byzlib.theory import LEGAL, as_count, as_updates, in_one, is_tensor
 
 
 @rule(*LEGAL["Krum"])
@@ -54,6 +54,7 @@ def krum_scores(updates, f):
     -------
     (..., n) float64 array in squared units of the updates; infinity for a row with NaN or infinity.
     """
+    updates = in_one(updates)
     _, scores = _scored(updates, f, return_weights=True)
     x = updates if is_tensor(updates) else as_updates(updates, "krum_scores")
     xp = array_namespace(x)

@@ -9,7 +9,15 @@ import functools
 
 import numpy as np
 
-from byzlib.theory import as_count, as_generator, as_reals, as_updates, is_tensor, like
+from byzlib.theory import (
+    as_count,
+    as_generator,
+    as_reals,
+    as_updates,
+    in_one,
+    is_tensor,
+    like,
+)
 
 KNOWLEDGE = ("none", "own", "omniscient")
 
@@ -32,7 +40,7 @@ def attack(knowledge):
 
         @functools.wraps(body)
         def checked(honest, f, rng=None, **parameters):
-            given, f = honest, as_count(f, "f", caller, least=0)
+            given, f = in_one(honest), as_count(f, "f", caller, least=0)
             honest = as_updates(given, caller)
             given = given if is_tensor(given) else honest
             shape = (*honest.shape[:-2], f, honest.shape[-1])

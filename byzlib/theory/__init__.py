@@ -46,6 +46,7 @@ from byzlib.theory.closed_forms import (
 from byzlib.theory.tensors import (
     as_computed,
     has_float64,
+    in_one,
     is_elsewhere,
     is_of,
     is_tensor,
@@ -57,9 +58,9 @@ __all__ = [
     "EXACT", "LAYERS", "LEGAL", "NEEDS", "PRE", "alie_z_max", "as_computed", "as_count",
     "as_generator", "as_labels", "as_number", "as_numbers", "as_reals", "as_updates",
     "asymptotic_variance", "breakdown", "breakdown_fraction", "eta", "free_parameters",
-    "gradient_floor", "has_float64", "is_constant", "is_elsewhere", "is_of", "is_tensor",
-    "kappa", "kappa_bound", "kappa_lower_bound", "kappa_published", "krum_clique_distance",
-    "like", "measured_kappa", "oversampled", "radius_strongly_convex", "refuse_masked",
+    "gradient_floor", "has_float64", "in_one", "is_constant", "is_elsewhere", "is_of",
+    "is_tensor", "kappa", "kappa_bound", "kappa_lower_bound", "kappa_published",
+    "krum_clique_distance", "like", "measured_kappa", "oversampled", "radius_strongly_convex", "refuse_masked",
     "refuse_unpaired", "sign_flip_border", "to_numpy", "to_unit_scale", "worst_case_bias",
     "worst_case_instance",
 ]  # fmt: skip

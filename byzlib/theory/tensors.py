@@ -19,6 +19,14 @@ def is_elsewhere(x):
     return is_tensor(x) and "cpu" not in (getattr(place, "type", 0), getattr(place, "platform", 0))
 
 
+def in_one(rows):
+    """A list of tensors alike as one tensor; all else as it is."""
+    if not (isinstance(rows, list | tuple) and rows and all(map(is_tensor, rows))):
+        return rows
+    alike = len({(type(row), tuple(row.shape), row.dtype, device(row)) for row in rows}) == 1
+    return array_namespace(*rows).stack(rows) if alike else rows
+
+
 def to_numpy(values):
     """np.asarray; of a tensor its numbers on the host, without gradient, 16 bits as 32."""
     if not is_tensor(values):
