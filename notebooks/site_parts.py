@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from pybtex.backends.plaintext import Backend
 from pybtex.database import parse_file
 from pybtex.richtext import Text
 from sphinx import addnodes
@@ -43,7 +44,7 @@ def glossary(folder):
 
 def citations(folder):
     """{address: the whole reference} of references.bib."""
-    known = {}
+    known, plain = {}, Backend()
     for entry in parse_file(str(folder / "references.bib")).entries.values():
         fields, authors = entry.fields, entry.persons["author"]
         names = [
@@ -57,7 +58,7 @@ def citations(folder):
         if "doi" in fields:
             address = f"https://doi.org/{fields['doi']}"
         title = Text.from_latex(f"{title} {fields['year']}")
-        known[address.lower()] = title.render_as("text")
+        known[address.lower()] = title.render(plain)
     return known
 
 
