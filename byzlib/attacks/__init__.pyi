@@ -88,10 +88,7 @@ def shooting_star(
     X: ArrayLike, upper_shadow: float = 0.8, volume_change: float = 8.0
 ) -> NDArray[Any]: ...
 def spoofed_book(
-    candles: pd.DataFrame,
-    rng: np.random.Generator | int,
-    *,
-    share: float = 0.1,
+    candles: pd.DataFrame, rng: np.random.Generator | int, *, share: float = 0.1
 ) -> pd.DataFrame: ...
 def wash_trading(
     candles: pd.DataFrame,

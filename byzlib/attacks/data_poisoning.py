@@ -7,14 +7,7 @@ body, and turnover / volume, the average price paid, lies between them if it did
 
 import numpy as np
 
-from byzlib.theory import (
-    as_count,
-    as_generator,
-    as_labels,
-    as_number,
-    as_reals,
-    refuse_unpaired,
-)
+from byzlib.theory import as_count, as_generator, as_labels, as_number, as_reals, refuse_unpaired
 
 COLUMNS = ("open", "high", "low", "close", "volume", "turnover")
 FOUR = ("price_return", "body_ratio", "upper_shadow", "volume_change")

@@ -69,16 +69,9 @@ REGIMES = {
 
 
 def simulate(
-    symbols="BTCUSDT",
-    days=30,
-    rng=0,
-    *,
-    start="2025-01-01",
-    interval=5,
-    venues=None,
-    regimes=None,
+    symbols="BTCUSDT", days=30, rng=0, *, start="2025-01-01", interval=5, venues=None, regimes=None,
     crash=None,
-):
+):  # fmt: skip
     """Draw candles of a simulated market.
 
     The recipe: log-volatility is an hour and weekday profile plus three AR(1) parts; each candle's
