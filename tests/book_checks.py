@@ -78,12 +78,6 @@ def size(path, notebook):
         yield f"is {path.stat().st_size // 1000} KB; 400 is the limit"
 
 
-def kernel(path, notebook):
-    name = notebook.metadata.get("kernelspec", {}).get("name")
-    if name != "python3":
-        yield f"asks for the kernel {name}, not python3"
-
-
 def executed_in_order(path, notebook):
     counts = [cell.execution_count for cell in code_cells(notebook)]
     if counts != list(range(1, len(counts) + 1)):
@@ -321,7 +315,6 @@ def marked_solutions(path, notebook):
 
 CHECKS = [
     size,
-    kernel,
     executed_in_order,
     canonical_form,
     quiet,

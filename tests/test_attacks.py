@@ -394,9 +394,9 @@ def test_the_same_seed_finds_the_same_in_a_stack_and_alone():
 
 
 def test_huge_and_tiny_crowds():
-    near = worst_case(trimmed_mean, CROWDS, 2, reach=100.0).displacement
+    near = worst_case(trimmed_mean, CROWDS, 2, reach=100.0, steps=9).displacement
     for size in (1e-150, 1e150):
-        far = worst_case(trimmed_mean, CROWDS * size, 2, reach=100.0).displacement / size
+        far = worst_case(trimmed_mean, CROWDS * size, 2, reach=100.0, steps=9).displacement / size
         np.testing.assert_allclose(far, near, rtol=1e-6)
     huge = worst_case(krum, CROWDS * 1e200, 2, reach=100.0, steps=0)
     assert np.isfinite(huge.rows).all() and (huge.displacement > 1e200).all()
