@@ -109,15 +109,14 @@ def correlated(symbol, market, own):
     return own | both | {"tail": market["tail"]}
 
 
-def path(symbol, shocks, season, script=None):
+def path(symbol, shocks, season, script):
     """The `Path` of a symbol, from its shocks as `correlated` returns them."""
     variance = sum(sd**2 for _, sd in _VOLATILITY)
     # Mean squares are 1: of exp(x - s2) for x ~ N(0, s2), of sqrt((k - 2) / chi-square(k)).
     state = season * np.exp(_ar_sum(shocks["volatility"], _VOLATILITY) - variance)
-    state = state if script is None else state * script.volatility
+    state = state * script.volatility
     scale = symbol.volatility * state * np.sqrt((_TAIL - 2) / shocks["tail"])
-    after = shocks["path"].cumsum(axis=1) / np.sqrt(STEPS)
-    after = after if script is None else _directed(after, scale, symbol, script)
+    after = _directed(shocks["path"].cumsum(axis=1) / np.sqrt(STEPS), scale, symbol, script)
     end = np.log(symbol.price) + np.cumsum(scale * after[:, -1])
     begin = np.concatenate([[np.log(symbol.price)], end[:-1]])
     high, low = (begin + scale * x for x in _extremes(after, shocks))

@@ -166,9 +166,7 @@ def _clock(start, days):
 
 
 def _script(times, regime, crash):
-    """The script of the whole time, and each candle's regime as a pandas Categorical."""
-    if regime is None and crash is None:
-        return None, None
+    """The script of the whole time, and each candle's regime, a Categorical, if one was asked."""
     name, n = "normal" if regime is None else str(regime), len(times)
     rules = regime if isinstance(regime, Regime) else REGIMES.get(name)
     if rules is None:
@@ -190,7 +188,9 @@ def _script(times, regime, crash):
         memory[upset] *= -1
         fall[at], code[upset] = 1.0, 1
         kinds.append("crash")  # last, so that the largest code of a merged candle names it
-    return Script(volatility, memory, drift, fall), pd.Categorical.from_codes(code, kinds)
+    named = regime is not None or crash is not None
+    regimes = pd.Categorical.from_codes(code, kinds) if named else None
+    return Script(volatility, memory, drift, fall), regimes
 
 
 def _frame(columns, times, name, regime):
