@@ -282,14 +282,26 @@ def test_illegal_f(name):
 
 
 @pytest.mark.parametrize("name", attacks.ATTACKS)
+@pytest.mark.parametrize("as_on_a_gpu", [False, True])
 @pytest.mark.parametrize(("library", "dtype"), KINDS)
-def test_attacks(library, dtype, name):
+def test_attacks(library, dtype, as_on_a_gpu, name, monkeypatch):
+    if as_on_a_gpu:
+        monkeypatch.setattr(theory.arguments, "is_elsewhere", theory.is_tensor)
     honest = rng.standard_normal((2, 7, 5)).astype(dtype)
     attack, x = attacks.ATTACKS[name], maker(library, dtype)(honest)
     result, expected = attack(x, 2, 3), attack(honest, 2, 3)
     assert type(result) is type(x) and result.dtype == x.dtype and device(result) == device(x)
-    np.testing.assert_array_equal(values(result), expected)
+    np.testing.assert_allclose(values(result), expected, rtol=DIGITS[dtype], atol=DIGITS[dtype])
     assert tuple(attack(x, 0, 3).shape) == (2, 0, 5)
+
+
+def test_what_a_lie_does_not_read_stays_on_its_device(monkeypatch):
+    monkeypatch.setattr(theory.arguments, "to_numpy", pytest.fail)
+    far = array_api_strict.Device("device1")
+    honest = array_api_strict.asarray(rng.standard_normal((7, 5)), device=far)
+    for name in ("sign_flip", "inner_product_manipulation", "gaussian_noise", "zero", "non_finite"):
+        assert device(getattr(attacks, name)(honest, 2, rng=0)) == far
+    assert device(attacks.a_little_is_enough(honest, 2, z=1)) == far
 
 
 @pytest.mark.parametrize(

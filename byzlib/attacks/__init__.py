@@ -9,7 +9,8 @@ Model poisoning takes the honest updates (..., h, d) and returns the f lies (...
 floating type; leading axes are independent trials, f = 0 gives an empty array, and nothing is
 modified or aliased. An update is what the server averages and then subtracts from the model, so
 that a lie that points against the honest mean takes the model uphill. Honest tensors, of any
-library, get lies of their kind on their device, computed on the host.
+library, get lies of their kind on their device. Their rows stay there for what is one equation, a
+scaled average or a shift by the spread, and come to the host for `optimized`.
 
 Each attack says in `.knowledge` what a liar must know: "none", its "own" update, or all of them
 ("omniscient"); the first two never see the others' rows. Some take keywords that a training loop

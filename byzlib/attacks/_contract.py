@@ -17,12 +17,14 @@ from byzlib.theory import (
     in_one,
     is_tensor,
     like,
+    namespace,
+    widened,
 )
 
 KNOWLEDGE = ("none", "own", "omniscient")
 
 
-def attack(knowledge):
+def attack(knowledge, on_device=False):
     """Make an attack of a function `body(honest, f, rng, **parameters)`.
 
     Parameters
@@ -30,6 +32,8 @@ def attack(knowledge):
     knowledge : {"none", "own", "omniscient"}
         What a liar must know. Unless it is "omniscient" the body gets NaN in the place of every
         honest number, so that it cannot read them: it learns their shape alone.
+    on_device : bool
+        The body can read tensors of another device where they are.
 
     The body is called for f >= 1, and returns anything that broadcasts to (..., f, d). Where it has
     a parameter `own`, None reaches it as None, and rows as float64 (..., f, d).
@@ -41,20 +45,19 @@ def attack(knowledge):
         @functools.wraps(body)
         def checked(honest, f, rng=None, **parameters):
             given, f = in_one(honest), as_count(f, "f", caller, least=0)
-            honest = as_updates(given, caller)
+            blind = knowledge != "omniscient"
+            honest = as_updates(given, caller, tensors=blind or on_device)
             given = given if is_tensor(given) else honest
             shape = (*honest.shape[:-2], f, honest.shape[-1])
             if f == 0:
-                return like(np.empty(shape, honest.dtype), given)
+                return like(np.empty(shape), given)
             if parameters.get("own") is not None:
                 parameters["own"] = as_rows(parameters["own"], shape, "own", caller)
-            if knowledge == "omniscient":
-                seen = honest.astype(np.float64, copy=False)
-            else:
-                seen = np.broadcast_to(np.nan, honest.shape)
+            seen = np.broadcast_to(np.nan, honest.shape) if blind else widened(honest)
             with np.errstate(over="ignore", invalid="ignore"):
-                lies = np.broadcast_to(body(seen, f, rng, **parameters), shape)
-                return like(lies.astype(honest.dtype), given)  # a copy, always
+                lies = body(seen, f, rng, **parameters)
+                xp = namespace(lies)
+                return like(xp.asarray(xp.broadcast_to(lies, shape), copy=True), given)
 
         checked.knowledge = knowledge
         return checked
@@ -100,7 +103,7 @@ def drawn(draw, rng, shape, caller):
 
 def center(rows):
     """The mean of the rows, (..., 1, d)."""
-    return rows.mean(axis=-2, keepdims=True)
+    return namespace(rows).mean(rows, axis=-2, keepdims=True)
 
 
 def centered(rows):
@@ -108,19 +111,19 @@ def centered(rows):
 
     In these units no square overflows, and none that matters underflows.
     """
-    mean = center(rows)
+    xp, mean = namespace(rows), center(rows)
     rows = rows - mean
-    unit = np.abs(rows).max(axis=(-2, -1), keepdims=True)
+    unit = xp.max(xp.abs(rows), axis=(-2, -1), keepdims=True)
     return mean, ratio(rows, unit), unit
 
 
 def deviation(rows):
     """The standard deviation of each coordinate (ddof = 0), (..., 1, d); no square overflows."""
     _, rows, unit = centered(rows)
-    return unit * rows.std(axis=-2, keepdims=True)
+    return unit * namespace(rows).std(rows, axis=-2, keepdims=True)
 
 
 def ratio(top, bottom):
     """top / bottom, and 0 where the bottom is 0."""
-    top, bottom = np.broadcast_arrays(top, bottom)
-    return np.divide(top, bottom, out=np.zeros(top.shape), where=bottom != 0)
+    xp, none = namespace(bottom), bottom == 0
+    return xp.where(none, 0.0, top / xp.where(none, 1.0, bottom))

@@ -80,7 +80,7 @@ def non_finite(honest, f, rng=None, *, value=np.nan):
     return value
 
 
-@attack("omniscient")
+@attack("omniscient", on_device=True)
 def sign_flip(honest, f, rng=None, *, scale=1.0):
     """The honest average, turned round and scaled: x_b = -scale * mean(honest).
 
@@ -114,7 +114,7 @@ def local_sign_flip(honest, f, rng=None, *, own=None, scale=1.0):
     return -as_number(scale, "scale", "local_sign_flip", "finite") * own
 
 
-@attack("omniscient")
+@attack("omniscient", on_device=True)
 def inner_product_manipulation(honest, f, rng=None, *, epsilon=0.1):
     """IPM: a small step backward, x_b = -epsilon * mean(honest), epsilon > 0.
 
@@ -129,7 +129,7 @@ def inner_product_manipulation(honest, f, rng=None, *, epsilon=0.1):
     return -as_number(epsilon, "epsilon", caller, "finite and > 0") * center(honest)
 
 
-@attack("omniscient")
+@attack("omniscient", on_device=True)
 def a_little_is_enough(honest, f, rng=None, *, z=None):
     """ALIE: a shift inside the honest spread, x_b = mean - z * std, in every coordinate.
 

@@ -51,7 +51,9 @@ from byzlib.theory.tensors import (
     is_of,
     is_tensor,
     like,
+    namespace,
     to_numpy,
+    widened,
 )
 
 __all__ = [
@@ -60,7 +62,7 @@ __all__ = [
     "asymptotic_variance", "breakdown", "breakdown_fraction", "eta", "free_parameters",
     "gradient_floor", "has_float64", "in_one", "is_constant", "is_elsewhere", "is_of",
     "is_tensor", "kappa", "kappa_bound", "kappa_lower_bound", "kappa_published",
-    "krum_clique_distance", "like", "measured_kappa", "oversampled", "radius_strongly_convex",
-    "refuse_masked", "refuse_unpaired", "sign_flip_border", "to_numpy", "to_unit_scale",
-    "worst_case_bias", "worst_case_instance",
+    "krum_clique_distance", "like", "measured_kappa", "namespace", "oversampled",
+    "radius_strongly_convex", "refuse_masked", "refuse_unpaired", "sign_flip_border", "to_numpy",
+    "to_unit_scale", "widened", "worst_case_bias", "worst_case_instance",
 ]  # fmt: skip

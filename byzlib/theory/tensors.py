@@ -19,6 +19,11 @@ def is_elsewhere(x):
     return is_tensor(x) and "cpu" not in (getattr(place, "type", 0), getattr(place, "platform", 0))
 
 
+def namespace(x):
+    """The library that x is an array of; NumPy for numbers and lists."""
+    return array_namespace(x) if is_tensor(x) else np
+
+
 def in_one(rows):
     """A list of tensors alike as one tensor; all else as it is."""
     if not (isinstance(rows, list | tuple) and rows and all(map(is_tensor, rows))):
@@ -56,6 +61,13 @@ def has_float64(x):
     """Are there 64 bits where x is? In JAX only if somebody has switched them on."""
     dtypes = array_namespace(x).__array_namespace_info__().dtypes
     return "float64" in dtypes(device=device(x), kind="real floating")
+
+
+def widened(x):
+    """As float64, where there is that."""
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64, copy=False)
+    return array_namespace(x).astype(x, array_namespace(x).float64) if has_float64(x) else x
 
 
 def is_of(x, kind):
