@@ -4,7 +4,6 @@ import math
 import warnings
 
 import numpy as np
-from scipy.special import ndtri
 
 from byzlib.attacks._contract import (
     KNOWLEDGE,
@@ -15,7 +14,7 @@ from byzlib.attacks._contract import (
     drawn,
     knowledge_of,
 )
-from byzlib.theory import as_count, as_number, as_reals, as_updates, free_parameters
+from byzlib.theory import alie_z_max, as_count, as_number, as_reals, as_updates, free_parameters
 
 
 @attack("none")
@@ -134,34 +133,26 @@ def a_little_is_enough(honest, f, rng=None, *, z=None):
     """ALIE: a shift inside the honest spread, x_b = mean - z * std, in every coordinate.
 
     By default z = Q((h - s) / h), Q the normal quantile and s = n // 2 + 1 - f the honest clients
-    the liars need on their side for a majority. In small crowds this is zero or negative (n = 10:
-    f = 1 gives -0.14, f = 2 gives 0): then z = 0, the lie is the honest mean, and a RuntimeWarning
-    says so. Set z yourself there; 0.25 to 1.5 is usual. The std is that of the population
-    (ddof = 0), a negative z shifts up, and the default asks for n > 2f.
+    the liars need on their side for a majority: `theory.alie_z_max`. In small crowds this is zero
+    or negative (n = 10: f = 1 gives -0.14, f = 2 gives 0): then z = 0, the lie is the honest mean,
+    and a RuntimeWarning says so. Set z yourself there; 0.25 to 1.5 is usual. The std is that of the
+    population (ddof = 0), a negative z shifts up, and the default asks for n > 2f.
 
     Other parameters and return as in `sign_flip`.
     Source: Baruch, Baruch and Goldberg, NeurIPS 2019, Algorithm 3.
     """
     if z is None:
-        z = _unseen_shift(honest.shape[-2], f)
+        n = honest.shape[-2] + f
+        if n <= 2 * f:
+            raise ValueError(f"a_little_is_enough needs n > 2f, or a z; got n = {n}, f = {f}")
+        z = alie_z_max(n, f)
+        if z <= 0:
+            said = f"a_little_is_enough: z = {z:.2f} at n = {n}, f = {f} is not positive; z = 0 "
+            said += "sends the honest mean, set z to attack"
+            warnings.warn(said, RuntimeWarning, stacklevel=3)
+            z = 0.0
     z = as_number(z, "z", "a_little_is_enough", "finite")
     return center(honest) - z * deviation(honest)
-
-
-def _unseen_shift(h, f):
-    """The z of Baruch et al., at least 0."""
-    n = h + f
-    if n <= 2 * f:
-        raise ValueError(f"a_little_is_enough needs n > 2f, or a z; got n = {n}, f = {f}")
-    z = ndtri((n - (n // 2 + 1)) / h)
-    if z <= 0:
-        warnings.warn(
-            f"a_little_is_enough: z = {z:.2f} at n = {n}, f = {f} is not positive; "
-            "z = 0 sends the honest mean, set z to attack",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-    return max(z, 0.0)
 
 
 @attack("own")
