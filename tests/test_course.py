@@ -171,7 +171,7 @@ def test_a_process_that_ends_or_never_does_is_told_of(source, said):
 
 # --- marks ----------------------------------------------------------------------------------
 
-QUICK = ("perfect", "other-style", "rebinding", "reciting", "reading", "ending", "looping")
+QUICK = ("perfect", "other-style", "rebinding", "reciting", "looping")
 
 
 @posix
@@ -244,6 +244,7 @@ def test_wrong_answers_stay_wrong(check, answer, hint):
     assert judged(check, answer, None)[0] or judged(check, answer, 1)[0]
 
 
+@pytest.mark.slow
 def test_the_page_lists_the_exercises_without_random_cases():
     fixed, seen = [], set()
     for chapter in test_checks.ANSWERS.values():
@@ -370,7 +371,6 @@ BAD = {
     "exit": ("import os; os._exit(0)", "it ended its process with status 0"),
     "hang": ("while True: pass", "it computed for more than 0.5 seconds"),
     "shape": ("return honest", r"it returned shape \(9, 195\), not numbers of shape \(2, 195\)"),
-    "words": ("return 'a lie'", "it returned 'a lie', not numbers"),
     "peek": (f"open({str(ROOT / 'course/tournament.py')!r})", "it tried to read"),
 }
 
@@ -386,9 +386,8 @@ def test_an_attack_that_fails_loses_its_match(kind, monkeypatch):
 
 @posix
 @pytest.mark.parametrize("answer, why", [
-    ("updates", "it returned shape"), ("None", "it returned None"), ("1 / 0", "ZeroDivisionError"),
+    ("updates", "it returned shape"), ("None", "it returned None"),
     ("updates[0]\nraise RuntimeError('at the top')", "its file stopped with RuntimeError"),
-    ("updates[0]\nimport os\nos._exit(1)", "it ended its process"),
 ])  # fmt: skip
 def test_a_rule_that_fails_loses_its_match(answer, why):
     match = t.play(None, Entry("mine", "rule", RULE.format(answer)), **SMALL)

@@ -330,7 +330,7 @@ def test_another_matplotlib_may_set_letters_elsewhere(monkeypatch):
 
     def drawn(hinting="force_autohint", end=3, colour="#0072B2", pad=0.1):
         with plt.rc_context({**plotting.STYLE, "text.hinting": hinting, "savefig.dpi": 100}):
-            fig, ax = plt.subplots(figsize=(5, 2.6))
+            fig, ax = plt.subplots(figsize=(4, 2))
             ax.plot([0, 1, 2, 3], [1, 2, 2.5, end], color=colour)
             ax.set(title="A title that is rather long", xlabel="loudness", ylabel="accuracy in %")
             file = io.BytesIO()
