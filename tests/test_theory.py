@@ -419,18 +419,6 @@ def test_gradient_floor_where_steep_losses_differ_more(share):
     assert theory.radius_strongly_convex(kappa, G, 2.0, B) == pytest.approx(g / 2)
 
 
-@pytest.mark.parametrize(("n", "f"), [(5, 1), (10, 3), (11, 5)])
-def test_breakdown_fraction(n, f):
-    """f honest losses theta^2 / 2, n - 2f flat ones, f silent liars: nothing moves, ever."""
-    steepness = np.repeat([1.0, 0.0, 0.0], [f, n - 2 * f, f])[:, None]
-    assert answer("trimmed mean", 7.0 * steepness, f) == 0
-    honest = steepness[: n - f]
-    B = honest.std() / honest.mean()
-    assert theory.breakdown_fraction(B) == pytest.approx(f / n)
-    assert theory.gradient_floor(theory.kappa("trimmed mean", n, f), 0.1, B * 1.0001) == np.inf
-    assert theory.breakdown_fraction(0) == 0.5
-
-
 # Illegal questions
 
 
