@@ -206,6 +206,51 @@ def profit_and_loss(returns, position, fee, slippage=0.0):
     return position * returns - (fee + slippage) * _trades(position)
 
 
+class Score(NamedTuple):
+    """A measure of forecasts: one value a run, what knowing nothing scores, a window's width."""
+
+    values: np.ndarray
+    blind: float
+    width: float
+
+    @property
+    def interval(self):
+        """`t_interval` of the values."""
+        return t_interval(self.values)
+
+    @property
+    def lead(self):
+        """How far all of the interval lies above blind; so many bars show what exceeds width."""
+        return self.interval.low - self.blind
+
+
+def forecast_scores(y, predicted, returns, fee):
+    """What forecasts score and earn, beside what knowing nothing does: {measure: `Score`}.
+
+    "accuracy", blind: `majority_share`; "balanced accuracy", blind: 1 / (number of classes in y);
+    "profit after fees", the sum of `profit_and_loss`, blind: 0, for no trade. Each is a mean over
+    bars, and width is how far a window of T of them leaves it open: 1.96 standard errors, as if
+    bars were drawn one by one. Quiet ones come together, and leave more.
+
+    y : (T,) labels; predicted : (..., T), as for `positions`; returns : (T,) and fee : as for
+    `profit_and_loss`. Values are (...,), shares or units of capital; width is the runs' mean.
+    """
+    blind, T = majority_share(y), np.shape(y)[-1]
+    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    weight = T / (len(counts) * counts[place])  # of a bar, in the balanced accuracy
+    profit = profit_and_loss(returns, positions(predicted), fee)
+    right = np.equal(*_pair(y, predicted, "forecast_scores"))
+    measures = {
+        "accuracy": (right, blind),
+        "balanced accuracy": (right * weight, 1 / len(counts)),
+        "profit after fees": (profit * T, 0.0),
+    }
+    return {
+        name: Score(bars.mean(axis=-1), blind, 1.96 * bars.std(axis=-1).mean() / np.sqrt(T))
+        for name, (bars, blind) in measures.items()
+    }
+
+
 def max_drawdown(profit):
     """Largest fall of the summed profit from an earlier peak, (...,), >= 0, units of capital.
 

@@ -5,8 +5,10 @@ import html
 import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import HTML, display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, then Tol's; told apart without colour by marker and dash.
 LOOK = {
@@ -61,6 +63,32 @@ def look(rule):
 def name_line(ax, rule, x, y, **text):
     """Write a rule's name on its line, in its colour, instead of in a legend."""
     return ax.text(x, y, rule, color=LOOK[rule][0], fontweight="bold", **text)
+
+
+def draw_scores(found, title=""):
+    """A figure with a panel a measure and a row a rule, in peace and under attack.
+
+    found : dict of (rule, state) -> {measure: `metrics.Score`}, see `metrics.forecast_scores`.
+    Marks of the first state are open, those of others filled: means and 95 % intervals over the
+    runs, times a hundred. Grey is what knowing nothing scores, give or take the window's width.
+    """
+    rules, first = list(dict.fromkeys(rule for rule, _ in found)), next(iter(found))
+    with plt.rc_context(STYLE):
+        fig = Figure((8.4, 1.7 + 0.4 * len(rules)), layout="constrained")
+        panels = fig.subplots(1, len(found[first]), sharey=True, squeeze=False)[0]
+        for ax, measure in zip(panels, found[first]):
+            scores = {key: own[measure] for key, own in found.items()}
+            wide, blind = max(own.width for own in scores.values()), scores[first].blind
+            ax.axvspan(100 * (blind - wide), 100 * (blind + wide), color="#E3E6EA")
+            for (rule, state), own in scores.items():
+                e, style = own.interval, look(rule) | {"linestyle": "none"}
+                lift, face = (0.14, "white") if state == first[1] else (-0.14, style["color"])
+                level = lift - rules.index(rule)
+                mean, half = 100 * e.mean, 100 * e.half_width
+                ax.errorbar(mean, level, xerr=half, capsize=3, mfc=face, **style)
+            ax.set(xlabel=f"{measure}, %", yticks=-np.arange(len(rules)), yticklabels=rules)
+        fig.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return fig
 
 
 def show(fig, name, alt):

@@ -390,8 +390,8 @@ def test_the_command_downloads_and_says_what_stands_where(tmp_path, capsys, file
         assert run("BTCUSDT", "--days", "2", "--out", str(out), url=url) == 0
         said = capsys.readouterr()
         assert said.err == "" and said.out == (
-            f"{url[7:]}, linear BTCUSDT, interval 5: 566 candles, 2024-05-01 10:15 to 2024-05-03 "
-            f"10:10 UTC, 0 of them kept before; 1 gaps; in {file} and {out}\n"
+            f"BTCUSDT, {url[7:]}: 566 candles, 2024-05-01 10:15 to 2024-05-03 10:10 UTC, 0 of them "
+            f"kept before; linear, interval 5, 1 gaps; in {file} and {out}\n"
         )
         begin = ["--start", "2024-05-01T10:20", "--end", "2024-05-03"]
         assert run("BTCUSDT", *begin, url=url) == 0

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -12,8 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib.market import bybit, dataset, load_sample
-from byzlib.metrics import accuracy, balanced_accuracy, majority_share, positions, profit_and_loss
+from byzlib.market import bybit, dataset, load_sample, walk_forward
+from byzlib.metrics import (
+    accuracy,
+    balanced_accuracy,
+    forecast_scores,
+    majority_share,
+    positions,
+    profit_and_loss,
+    t_interval,
+)
 from conftest import same_text
 from tests.bybit_server import serve
 
@@ -73,7 +82,7 @@ def test_the_sample_is_called_simulated_and_every_number_has_its_interval(trade,
     rules = [*FOUR, "geometric median"]
     assert list(found) == [(r, s) for r in rules for s in (CALM, LYING, "difference")]
     _, y, _ = dataset(load_sample().tail(500))
-    tested = y[-int(re.search(r"after it: (\d+) rows", out)[1]) - 1 : -1]
+    tested = y[-int(re.search(r"after: (\d+) rows", out)[1]) - 1 : -1]
     share = round(100 * majority_share(tested), 1)
     for rule in rules:
         calm, lying, lost = (found[rule, s] for s in (CALM, LYING, "difference"))
@@ -134,28 +143,34 @@ def test_where_a_market_can_be_read_it_says_so_and_a_loud_lie_blinds_the_mean_al
     assert found["mean", LYING][0] < 1 and "sign flip of strength 10" in out
 
 
-def test_the_width_of_an_accuracy_is_that_of_so_many_draws():
+def test_scores_by_their_definitions_and_widths_by_so_many_draws():
     rng = np.random.default_rng(0)
     y, said = rng.integers(0, 3, 900), rng.integers(0, 3, (5, 900))
     ahead = rng.normal(0, 0.002, 900)
-    scores, widths = trading.measured(said, y, ahead)
+    found = forecast_scores(y, said, ahead, 0.001)
+    right, balanced, profit = found.values()
     p = accuracy(y, said)
-    assert np.allclose(scores[0], 100 * p) and np.allclose(
-        scores[1], 100 * balanced_accuracy(y, said)
-    )
-    profit = profit_and_loss(ahead, positions(said), trading.FEE)
-    assert np.allclose(scores[2], 100 * profit.sum(axis=1))
-    assert np.isclose(widths[0], np.mean(196 * np.sqrt(p * (1 - p) / 900)))
-    assert np.isclose(widths[1], widths[0], rtol=0.1)  # the classes are equally common
-    assert np.isclose(widths[2], 196 * np.mean(profit.std(axis=1)) * 30)
+    assert list(found) == ["accuracy", "balanced accuracy", "profit after fees"]
+    assert np.allclose(right.values, p)
+    assert np.allclose(balanced.values, balanced_accuracy(y, said))
+    earned = profit_and_loss(ahead, positions(said), 0.001)
+    assert np.allclose(profit.values, earned.sum(axis=1))
+    assert (right.blind, balanced.blind, profit.blind) == (majority_share(y), 1 / 3, 0)
+    assert np.isclose(right.width, np.mean(1.96 * np.sqrt(p * (1 - p) / 900)))
+    assert np.isclose(balanced.width, right.width, rtol=0.1)  # the classes are equally common
+    assert np.isclose(profit.width, 1.96 * np.mean(earned.std(axis=1)) * 30)
+    np.testing.assert_allclose(right.interval, t_interval(p))
 
 
-def test_no_candle_is_on_both_sides_of_a_fold():
+def test_half_of_the_time_and_four_eighths_and_no_candle_on_both_sides_of_a_fold():
     _, y, times = dataset(load_sample().tail(500))
-    masks, tested = trading.split(times, y, 10)
-    assert len(masks) == 4 and tested.sum() == sum(future.sum() for _, future in masks)
-    for past, future in masks:  # a row uses the candle before it and the one after
-        assert times[past].max() + pd.Timedelta("5min") < times[future].min() - pd.Timedelta("5min")
+    folds = walk_forward(times, folds=4)
+    assert len(folds) == 4 and folds[0].test_start - times[0] == (times[-1] - times[0]) / 2
+    assert all(a.test_end == b.test_start for a, b in pairwise(folds))
+    assert folds[-1].test_end == times[-1]
+    for fold in folds:  # a row uses the candle before it and the one after
+        past, future = times[fold.train_mask(times)], times[fold.test_mask(times)]
+        assert past.max() + pd.Timedelta("5min") < future.min() - pd.Timedelta("5min")
 
 
 def test_what_a_rule_cannot_do_stands_in_its_line_and_costs_the_others_nothing(trade):
@@ -183,28 +198,31 @@ def refused(trade, capsys, *arguments):
 
 
 @pytest.mark.parametrize("asked, said", [
-    ("--sample --limit 20", "18 candles .* too few.* to train 10 clients"),
-    ("--sample --limit 2", "0 candles .* too few"),
-    ("--sample --days 0.05", "too few"),
-    ("--sample --clients 4000 --liars 9 --limit 5000", "to train 4000 clients"),
-    ("--candles flat.csv", "2025-01-01 00:05 to 2025-01-01 .* is all Flat, one class"),
-    ("--candles hole.csv", "too few, or too scattered"),
-    ("--candles nowhere.csv", "nowhere.csv: No such file"),
+    ("--sample --limit 20", "has 7 training rows in fold 1, .*; it needs at least 10"),
+    ("--sample --limit 2", "at least one sample; got none"),
+    ("--sample --days 0.05", "has 4 training rows"),
+    ("--sample --clients 4000 --liars 9 --limit 5000", "it needs at least 4000"),
+    ("--candles flat.csv", "flat.csv: 400 candles, 2025-01-01 00:00 to .* have one class"),
+    ("--candles hole.csv", "has 0 test rows in fold 1, .*; it needs at least 1"),
+    ("--candles nowhere.csv", "No such file .*nowhere.csv"),
+    ("--candles sample", "No such file .*sample"),
     ("--candles words.csv", "words.csv is no file of candles"),
     ("--candles flat.csv --symbol BTCUSDT", "a file has its own"),
     ("--sample --interval 5", "a file has its own"),
     ("--sample --symbol DOGE", "no sample 'DOGE'; there are BTCUSDT, ETHUSDT"),
     ("--sample --candles flat.csv", "not allowed with argument"),
     ("--sample --limit 9 --days 9", "--days: not allowed with argument --limit"),
-    ("--sample --liars 5", "more clients than twice the liars.*; got 10 clients, 5 liars"),
-    ("--sample --seeds 1", "2 seeds or more; got .* seeds = 1"),
-    ("--sample --liars 0", "--liars: needs a number above 0; got 0"),
+    ("--sample --liars 5", "more clients than twice the liars.*; got 5 liars, 10 clients"),
+    ("--sample --seeds 1", "2 seeds or more.*; got .* 1 seeds"),
+    ("--sample --liars 0", "a liar, .*; got 0 liars"),
+    ("--sample --limit 0", "limit >= 1; got limit = 0"),
+    ("--sample --days nan", "days finite and > 0; got days = nan"),
     ("--sample --clients 2.5", "--clients: invalid int value: '2.5'"),
     ("--sample --rules Kram", "invalid choice: 'Kram' .*Krum"),
     ("--sample --attack flip", "no attack 'flip'; there are .*sign flip"),
-    ("--sample --attack none", "'nobody lies' show"),
-    ("--sample --strength -1", "--strength: needs a number above 0; got -1"),
-    ("--sample --strength inf", "--strength: needs a number above 0; got inf"),
+    ("--sample --attack none", "needs .* an attack; got .* none"),
+    ("--sample --strength -1", "strength finite and > 0; got strength = -1"),
+    ("--sample --strength inf", "strength finite and > 0; got strength = inf"),
     ("--sample --attack mimic --strength 2", "mimic has no strength to set"),
     ("--days 1e12", ""),
     ("--symbol btcusdt", "symbol needs capitals"),
@@ -225,7 +243,7 @@ def test_a_picture_that_cannot_be_kept_loses_nothing_of_the_table(trade, capsys)
         trade("--sample", "--limit", "300", *FEW, "--picture", "no/such/place.png")
     out, err = capsys.readouterr()
     assert end.value.code == 2 and len(rows(out)) == 12
-    assert err == "trade: no/such/place.png: No such file or directory\n"
+    assert err == "trade: [Errno 2] No such file or directory: 'no/such/place.png'\n"
 
 
 # --- make, and the page that shows it ---

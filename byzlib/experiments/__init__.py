@@ -18,12 +18,12 @@ from byzlib.experiments.defences import GUIDE, Defence, bears, defence_named, gu
 from byzlib.experiments.grid import Refused, configurations_of, run_grid
 from byzlib.experiments.own_data import read_folder, split_by_time
 from byzlib.experiments.report import RobustnessReport, clipping_radius, robustness_report
-from byzlib.experiments.tables import compare, markdown, summarize, wide, worst_regret
+from byzlib.experiments.tables import compare, markdown, score_table, summarize, wide, worst_regret
 
 __all__ = ["Defence", "GUIDE", "Refused", "RobustnessReport", "attack_named", "bears",
            "clipping_radius", "compare", "configurations_of", "defence_named", "guide", "main",
            "markdown", "planted", "promise", "read_folder", "results", "robustness_report",
-           "rule_named", "run_grid", "split_by_time", "summarize", "wide",
+           "rule_named", "run_grid", "score_table", "split_by_time", "summarize", "wide",
            "worst_regret"]  # fmt: skip
 
 

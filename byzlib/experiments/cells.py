@@ -20,7 +20,7 @@ from byzlib.aggregators import (
 from byzlib.experiments.grid import Refused
 from byzlib.federated import ByzantineFL, Client, SimpleModel, one_by_one
 from byzlib.market import planted_signal
-from byzlib.theory import PRE
+from byzlib.theory import PRE, as_number
 
 ROUNDS = 300
 METRICS = ("accuracy", "balanced accuracy", "majority share", "attack success", "loss")
@@ -146,7 +146,7 @@ def attack_named(attack, strength=None):
     lie = attacks.ATTACKS.get(attack)
     if strength is not None:
         function, name = STRENGTHS[attack]
-        lie = partial(function, **{name: strength})
+        lie = partial(function, **{name: as_number(strength, "strength", attack, "finite and > 0")})
     return lie, POISONS.get(attack)
 
 

@@ -120,7 +120,7 @@ def _in_folds(pairs, windows, least, work):
                 if count < needs:
                     raise ValueError(
                         f"{client.name} has {count} {word} rows in fold {k + 1}, {start} to {end}; "
-                        f"it needs at least {needs}: leave it out, or choose other folds"
+                        f"it needs at least {needs}: leave it out, or take more or other times"
                     )
             X = np.concatenate(standardize(client.X[past], client.X[future]))
             y = np.concatenate([client.y[past], client.y[future]])

@@ -123,6 +123,28 @@ def wide(results, metric, rows, columns, *, scale=100, digits=1, level=0.95):
     return table
 
 
+def score_table(found, digits=1):
+    """A table to read of scores in two states: "61.3 +- 0.1" for each, and for their difference.
+
+    found : dict of (rule, state) -> {measure: `metrics.Score`}, see `metrics.forecast_scores`; the
+    other state minus the first is paired run by run. Returns a DataFrame of text by rule and state,
+    in per cent, with the accuracy of always naming one class beside the rules'.
+    """
+    if not found:
+        raise ValueError("score_table needs scores; got none")
+    rows, first = {}, next(iter(found))[1]
+    for (rule, state), scores in found.items():
+        rows[rule, state] = [score.values for score in scores.values()]
+        if state != first and (rule, first) in found:
+            pairs = zip(scores.values(), found[rule, first].values(), strict=True)
+            rows[rule, "difference"] = [score.values - before.values for score, before in pairs]
+    text = [[f"{t_interval(100 * x):z.{digits}f}" for x in row] for row in rows.values()]
+    table = pd.DataFrame(text, pd.MultiIndex.from_tuples(rows), list(scores))
+    share = {key: f"{100 * own['accuracy'].blind:.{digits}f}" for key, own in found.items()}
+    table.insert(1, "always one class", [share.get(key, "") for key in rows])
+    return table
+
+
 def worst_regret(table):
     """How far each defence lags behind the best one of a case, in its worst case.
 

@@ -15,6 +15,7 @@ import numpy as np
 from byzlib.market import bybit
 from byzlib.market.bybit import BadRequest, BybitError, Session
 from byzlib.market.cache import cache_path, load_klines
+from byzlib.market.sources import describe
 
 NAME = "python -m byzlib.market"
 
@@ -86,12 +87,11 @@ def _write_csv(table, path):
 
 
 def _summary(table, out):
-    about, first, last = table.attrs, *(f"{table.index[i]:%Y-%m-%d %H:%M}" for i in (0, -1))
-    kept = f"{about['cached']} of them kept before; {len(about['gaps'])} gaps"
+    about, files = table.attrs, " and ".join(map(str, filter(None, [table.attrs["cache"], out])))
+    kept = f"{about['cached']} of them kept before"
     return (
-        "{source}, {category} {symbol}, interval {interval}: ".format(**about)
-        + f"{len(table)} candles, {first} to {last} UTC, {kept}; in {about['cache']}"
-        + (f" and {out}" if out is not None else "")
+        f"{describe(table)}, {kept}; {about['category']}, interval {about['interval']}, "
+        f"{len(about['gaps'])} gaps; in {files}"
     )
 
 
