@@ -224,6 +224,8 @@ CHANGED = {
         "def by(k):\n  def made(f):\n    @functools.wraps(f)\n    def inner(): return k * f()\n"
         "    return inner\n  return made\n@by(2)\ndef G(): return 1", "@by(3)\ndef G(): return 1",
         "G()"),
+    "a cached function": (
+        "@functools.cache\ndef G(): return 1", "@functools.cache\ndef G(): return 2", "G()"),
     "a default": ("def G(a=[1]): return a[0]", "G.__defaults__[0][0] = 2", "G()"),
     "a closure": (
         "def make(a):\n  def inner(): return a[0]\n  return inner\nx = [1]; G = make(x)",

@@ -390,7 +390,7 @@ BAD_USE = [
     (lambda: split("1D", "1D", purge=2), TypeError, "needs purge with its unit.* got 2$"),
     (lambda: split(60, "1D"), TypeError, "train with its unit"),
     (lambda: split("1D", "1D", "2"), TypeError, "purge with its unit, such as '10min'; got '2'"),
-    (lambda: split("1D", "1D", embargo=np.timedelta64(2)), TypeError, "embargo with its unit"),
+    (lambda: split("1D", "1D", embargo="2.5"), TypeError, "embargo with its unit"),
     (lambda: split("1D", "soon"), ValueError, "test such as '10min' or '60D'; got 'soon'"),
     (lambda: split("1D", "1D", times=[clock(5), clock(5).tz_localize(None)]), ValueError, "zone"),
     (lambda: EMPTY.train_mask(clock(5).tz_localize(None)), ValueError, "with a time zone or none"),

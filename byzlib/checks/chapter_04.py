@@ -47,13 +47,10 @@ def count_from_share(answer):
             count = whole(ask(answer, f / n, n, shape=None))
             product = f"{f} / {n} * {n} is {f / n * n!r} here, and rounding that"
             compare = "Compare f / n with the share instead."
-            if count == math.ceil(f / n * n) != f:
-                require(False, f"{f} of {n} firms became {count}: {product} up adds one. {compare}")
-            if count == math.floor(f / n * n) != f:
-                require(
-                    False, f"{f} of {n} firms became {count}: {product} down loses one. {compare}"
-                )
-            require(count == f, f"{f} of {n} firms became {count}. {compare}")
+            became = f"{f} of {n} firms became {count}"
+            rounded = count == math.ceil(f / n * n) != f
+            require(not rounded, f"{became}: {product} up adds one. {compare}")
+            require(count == f, f"{became}. {compare}")
 
 
 @exercise("Exercise 4.3 c", "the table of zeros and ones, and the four steps of the proof.")

@@ -1,5 +1,6 @@
 """Times and durations as people write them. A number without a unit is neither."""
 
+import re
 from numbers import Real
 
 import numpy as np
@@ -9,9 +10,10 @@ import pandas as pd
 def as_duration(value, name, caller):
     """`value` as a pandas Timedelta: "10min", "60D", or a timedelta of any library.
 
-    pandas alone would read 2, "2" and np.timedelta64(2) as two nanoseconds.
+    pandas alone would read 2 and "2" as two nanoseconds.
     """
-    if _is_bare(value):
+    number = isinstance(value, Real | np.bool) and not isinstance(value, np.timedelta64)
+    if number or (isinstance(value, str) and not re.search("[A-Za-z:]", value)):
         raise TypeError(f"{caller} needs {name} with its unit, such as '10min'; got {value!r}")
     try:
         return pd.Timedelta(value)
@@ -44,13 +46,3 @@ def refuse_mixed_zones(caller, *times):
         raise ValueError(
             f"{caller} needs all times with a time zone or none; got both: use tz_localize('UTC')"
         )
-
-
-def _is_bare(value):
-    if isinstance(value, np.timedelta64):
-        return np.datetime_data(value.dtype)[0] == "generic"
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
