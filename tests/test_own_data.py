@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from byzlib.experiments import read_folder, robustness_report
+from byzlib.experiments import own_data, read_folder, robustness_report
 from byzlib.federated import SimpleModel
 
 ROWS = 2000
 
 
-def files(folder, n, ending="csv"):
+def files(folder, n, ending="csv", start=1_700_000_000):
     folder.mkdir(exist_ok=True)
     for i in range(n):
         rng = np.random.default_rng(i)
         table = pd.DataFrame(rng.normal(size=(ROWS, 4)), columns=list("abcd"))
         table["up"] = np.array(["Down", "Up"])[rng.integers(0, 2, ROWS)]
-        table["time"] = 1_700_000_000 + 300 * np.arange(ROWS)
+        table["time"] = start + 300 * np.arange(ROWS)
         table.to_csv(folder / f"desk.{i}.{ending}", index=False)
     return folder
 
@@ -62,3 +62,17 @@ def test_what_was_read_stays_when_the_folder_is_read_again(tmp_path):
         path.write_text("".join(path.read_text().splitlines(keepends=True)[: ROWS // 2]))
     read_folder(folder, "up", "time", work=tmp_path / "kept")
     assert np.array_equal(first.X, before)
+
+
+def test_a_zone_is_one_clock_in_summer_and_in_winter(tmp_path, monkeypatch):
+    """As Parquet keeps it: two of the files begin in summer time, the third after it."""
+
+    def read(path):
+        table = pd.read_csv(path)
+        times = pd.to_datetime(table["time"], unit="s", utc=True).dt.tz_convert("Europe/Berlin")
+        return table.assign(time=times).iloc[500 * (path.stem == "desk.2") :]
+
+    monkeypatch.setitem(own_data.READERS, ".csv", read)
+    folder = files(tmp_path / "desks", 3, start=1_698_400_000)  # 27 October 2023, 11:46 in Berlin
+    own, _, about = read_folder(folder, "up", "time", work=tmp_path / "kept")
+    assert about["rows"] == 3 * ROWS - 500 and about["folds"][0].train_start.utcoffset().seconds

@@ -180,6 +180,8 @@ def _clock(path, column):
         size = column.abs().max()
         unit = next(unit for unit, limit in EPOCH.items() if size < limit)
         return pd.DatetimeIndex(pd.to_datetime(column, unit=unit, utc=True))
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.DatetimeIndex(column)
     texts = column.astype(str)
     zones = texts.str.extract(r"\d(Z|[+-]\d\d:?\d\d)$")[0].fillna("none").unique()
     if len(zones) > 1:
@@ -266,7 +268,8 @@ def _one_clock(beats):
 
 
 def _zone(clock):
-    return "none" if clock.tz is None else f"{clock[0]:%z}"
+    """The UTC offset of a clock, at one instant for all: a zone's own changes with the season."""
+    return "none" if clock.tz is None else f"{pd.Timestamp('2000-01-01', tz=clock.tz):%z}"
 
 
 def _first(mask):

@@ -139,7 +139,7 @@ def score_table(found, digits=1):
             pairs = zip(scores.values(), found[rule, first].values(), strict=True)
             rows[rule, "difference"] = [score.values - before.values for score, before in pairs]
     text = [[f"{t_interval(100 * x):z.{digits}f}" for x in row] for row in rows.values()]
-    table = pd.DataFrame(text, pd.MultiIndex.from_tuples(rows), list(scores))
+    table = pd.DataFrame(text, pd.MultiIndex.from_tuples(list(rows)), list(scores))
     share = {key: f"{100 * own['accuracy'].blind:.{digits}f}" for key, own in found.items()}
     table.insert(1, "always one class", [share.get(key, "") for key in rows])
     return table
