@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping
 import joblib
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from byzlib.experiments._code import code_of
+from byzlib.experiments._code import code_of, files_of_the_reader
 from byzlib.theory import as_count
 
 PLAIN = (str, bool, int, float)
+WORKERS_KNOW = {}  # files of the reader's, as they were when workers may have loaded them
 RESULT = ["seed", "metric", "value", "status", "note"]  # columns beside the configuration's
 
 
@@ -54,7 +56,9 @@ def run_grid(cell, grid, seeds=10, *, cache=None, n_jobs=-1, stack=10, progress=
         code from.
     n_jobs : int
         Processes; -1 for all cores. ``with joblib.parallel_config(backend="dask"):`` around the
-        call sends the cells to a cluster.
+        call sends the cells to a cluster, whose workers you start anew when a file of yours has
+        changed. A process loads your files itself: what you set in a module of yours later,
+        ``tools.step = 2``, it does not know; pass it through the grid.
     stack : int
         How many seeds a stacked cell is given at once. More seeds later re-use what is kept.
     progress : bool
@@ -193,12 +197,23 @@ def _run_all(kept, calls, n_jobs, progress):
     """{index: outcome}; what is kept is read, the rest runs, and a failure stops no other call."""
     outcomes = {i: kept(*call) for i, call in enumerate(calls) if kept.check_call_in_cache(*call)}
     missing = [i for i in range(len(calls)) if i not in outcomes]
+    if missing and joblib.effective_n_jobs(n_jobs) > 1:
+        _forget_old_files()
     parallel = joblib.Parallel(n_jobs, return_as="generator_unordered")
     # Where nothing is missing, no process is started.
     work = parallel(joblib.delayed(_attempt)(i, kept, calls[i]) for i in missing) if missing else ()
     bar = {"total": len(calls), "initial": len(outcomes), "disable": None if progress else True}
     outcomes.update(tqdm(work, unit="cell", **bar))
     return outcomes
+
+
+def _forget_old_files():
+    """Stop joblib's workers, which outlive a call, where they may hold what a file said before."""
+    files = files_of_the_reader()
+    if files != WORKERS_KNOW:
+        get_reusable_executor().shutdown(wait=True)
+        WORKERS_KNOW.clear()
+        WORKERS_KNOW.update(files)
 
 
 def _attempt(i, kept, call):
