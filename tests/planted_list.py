@@ -239,7 +239,7 @@ ERRORS = [Error(*row) for row in [
      "test_aggregators.py::test_scores_and_the_best_few",
      instead(lambda x, f: scores(squares(x), size(x) - f - 3))),
     ("multi-Krum averages one row too few", "aggregators.multi_krum", "06",
-     "test_theory.py::test_liars_opposite_the_honest_few",
+     "test_aggregators.py::test_scores_and_the_best_few",
      lambda right, x, f, m=None: right(x, f, size(x) - f - 1 if m is None else m)),
     ("multi-Krum counts a neighbour too many", "aggregators.multi_krum", "03 A",
      "test_aggregators.py::test_scores_and_the_best_few",

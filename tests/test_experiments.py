@@ -69,12 +69,6 @@ def test_a_tidy_table_in_grid_order():
     assert results["value"].iloc[0] == np.random.default_rng(4).random()
 
 
-def test_every_configuration_has_the_same_seeds():
-    wide = here(drawn, GRID).pivot(index="seed", columns=["rule", "f"], values="value")
-    assert wide.index.tolist() == list(range(10)) and wide.notna().all(axis=None)
-    np.testing.assert_allclose(wide["Krum", 3] - wide["mean", 1], 3)
-
-
 @pytest.mark.parametrize(
     "options", [{"stack": 1}, {"stack": 4}, {"stack": 99}, {"n_jobs": 2}], ids=str
 )
