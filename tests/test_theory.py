@@ -106,16 +106,6 @@ def test_labelled_tables_are_paired_by_their_labels():
             theory.refuse_unpaired("rule", x=a, y=wrong)
 
 
-def test_scaling_is_exact_and_rounding_is_constant():
-    x = np.array([[3.0, -1e-200], [5e-324, 0.0], [-1e308, 1.0], [0, 0]])
-    unit, exponent = theory.to_unit_scale(x)
-    assert exponent.shape == (4, 1) and (np.abs(unit) < 1).all()
-    assert (np.abs(unit).max(axis=1) >= 0.5).tolist() == [True, True, True, False]
-    np.testing.assert_array_equal(np.ldexp(unit, exponent), x)
-    rows = [[0.1 + 0.2, 0.3], [1e-5, 1e-5 + 2e-16], [0, 0], [0, 1e-300], [1, 1.0001]]
-    assert theory.is_constant(rows)[:, 0].tolist() == [True, True, True, False, False]
-
-
 # kappa: the worst case
 
 
