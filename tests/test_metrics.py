@@ -168,6 +168,7 @@ def test_rounding_is_no_risk_and_no_difference(rate):
     profit = prices[1:] / prices[:-1] - 1
     assert np.ptp(profit) > 0 and np.isnan(sharpe(profit, 365)).all()
     assert paired_difference([0.1 + 0.2] * 3, [0.3] * 3) == ((0, 0, 0), 1)
+    assert np.isfinite(sharpe(1 + rate * np.sin(np.arange(50.0)), 365)).all()  # and this is one
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e200])
