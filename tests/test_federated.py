@@ -366,6 +366,8 @@ def test_a_diverged_run_says_so():
     assert (run.table["round"] < run.diverged_at).all()
     assert train(median, saying(1e308)).diverged_at is None
     assert train(mean, saying(np.nan)).diverged_at == 1
+    loud = training(rule=mean, attack=saying(1e200), model=SimpleModel(3, 6)).run(3, 0, (X, y))
+    assert loud.reason == "the loss" and np.isfinite(loud.theta).all()
 
 
 def test_a_rule_without_an_answer_ends_the_run():
@@ -571,8 +573,9 @@ def every_other_round(honest, f, rng, round):
 
 
 @one_by_one
-def enormous_now_and_then(honest, f, rng):
-    return (1e308 if rng.random() < 0.08 else 1.0) * rng.standard_normal((f, honest.shape[-1]))
+def enormous_now_and_then(honest, f, rng, history):
+    size = np.inf if rng.random() < 0.15 else 1.0
+    return size * rng.standard_normal((f, honest.shape[-1])) + sum(history)
 
 
 def one_run_only(honest, f, own, history):
@@ -601,7 +604,7 @@ SETTINGS = {
     "a rule that remembers": {"rule": one_by_one(partial(centered_clipping, radius=0.2))},
     "decaying steps": {"learning_rate": lambda t: 0.5 / t},
     "some runs diverge": {
-        "rule": mean, "attack": enormous_now_and_then, "batch_size": 9, "momentum": 0.5,
+        "rule": mean, "attack": enormous_now_and_then, "batch_size": 9, "late": 0.3, "delay": 2,
     },
     "some asked, some late": {
         "participation": 0.8, "late": 0.2, "delay": 3, "momentum": 0.5, "batch_size": 8,
@@ -808,10 +811,11 @@ def test_weights_and_centres_are_those_of_who_answers():
 
     learning = ByzantineFL(
         Quadratic(10.0), desks(*CENTRES, claims=range(1, 10)), one_by_one(rule), 0, byzantine=[],
-        weighted=True, learning_rate=0.1, participation=0.5, late=0.5,
+        weighted=True, learning_rate=0.1, participation=0.5, late=0.7,
     )  # fmt: skip
     run = learning.run(20, 0)
     held = run.age[~run.skipped]
+    assert 0 < run.skipped[:-1].sum() < 19  # the center is kept over a round that is not held
     for (weights, _), age in zip(seen, held, strict=True):
         assert np.allclose(weights, (np.flatnonzero(~np.isnan(age)) + 1) / 9)
     assert len({len(weights) for weights, _ in seen}) > 2
