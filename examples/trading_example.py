@@ -64,15 +64,19 @@ def trade(asked):
     print(f"{n} clients, {f} liars: {lie}; fee {FEE:.3%} a side; {seeds} paired seeds, 95 %, in %")
 
     found, rules = {}, dict.fromkeys([*FOUR, *asked.rules])
-    for rule, state in tqdm([(r, s) for r in rules for s in attacks], disable=None, leave=False):
-        try:
-            said = trained(rule, *attacks[state], zip(pasts, futures), n, f, seeds)
-            found[rule, state] = scores = metrics.forecast_scores(truth, said, ahead, FEE)
-        except ValueError as error:  # a rule that does not bear so many liars, or that they broke
-            tqdm.write(f"{rule} {state}  {error}")
-    print(score_table(found).to_string(sparsify=False))
+    cells = [(rule, state) for rule in rules for state in attacks]
+    try:
+        for rule, state in tqdm(cells, disable=None, leave=False):
+            try:
+                said = trained(rule, *attacks[state], zip(pasts, futures), n, f, seeds)
+                found[rule, state] = metrics.forecast_scores(truth, said, ahead, FEE)
+            except ValueError as error:  # a rule that does not bear so many, or that they broke
+                tqdm.write(f"{rule} {state}  {error}")
+    finally:  # a run that is stopped shows what it has
+        print(score_table(found).to_string(sparsify=False) if found else "no model was trained")
 
-    widths = {what: max(own[what].width for own in found.values()) for what in scores}
+    every = list(found.values())
+    widths = {what: max(own[what].width for own in every) for what in every[0]}
     wide = ", ".join(f"{what} +- {100 * width:.1f}" for what, width in widths.items())
     print(f"a window of {len(truth)} rows leaves {wide},\nand more, as quiet candles come together")
     common = market.CLASSES[np.bincount(truth).argmax()]
@@ -106,7 +110,11 @@ def main(arguments=None):
     add("--picture", metavar="FILE", default="trading_example.png", help="where it is drawn")
     try:
         trade(made.parse_args(arguments))
-    except (market.BybitError, OSError, ValueError) as error:
+    except KeyboardInterrupt:
+        made.error("stopped")
+    except OSError as error:
+        made.error(f"{error.filename}: {error.strerror}")
+    except (market.BybitError, ValueError) as error:
         offline = isinstance(error, market.BybitError) and not isinstance(error, market.BadRequest)
         made.error(f"{error}{'; --sample needs no network' if offline else ''}")
 

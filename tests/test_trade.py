@@ -204,8 +204,8 @@ def refused(trade, capsys, *arguments):
     ("--sample --clients 4000 --liars 9 --limit 5000", "it needs at least 4000"),
     ("--candles flat.csv", "flat.csv: 400 candles, 2025-01-01 00:00 to .* have one class"),
     ("--candles hole.csv", "has 0 test rows in fold 1, .*; it needs at least 1"),
-    ("--candles nowhere.csv", "No such file .*nowhere.csv"),
-    ("--candles sample", "No such file .*sample"),
+    ("--candles nowhere.csv", "nowhere.csv: No such file"),
+    ("--candles sample", "sample: No such file"),
     ("--candles words.csv", "words.csv is no file of candles"),
     ("--candles flat.csv --symbol BTCUSDT", "a file has its own"),
     ("--sample --interval 5", "a file has its own"),
@@ -243,7 +243,23 @@ def test_a_picture_that_cannot_be_kept_loses_nothing_of_the_table(trade, capsys)
         trade("--sample", "--limit", "300", *FEW, "--picture", "no/such/place.png")
     out, err = capsys.readouterr()
     assert end.value.code == 2 and len(rows(out)) == 12
-    assert err == "trade: [Errno 2] No such file or directory: 'no/such/place.png'\n"
+    assert err == "trade: no/such/place.png: No such file or directory\n"
+
+
+def test_whoever_stops_it_keeps_what_was_trained(trade, capsys, monkeypatch):
+    train, stopped = trading.trained, iter([False, False, True])
+
+    def interrupted(*asked):
+        if next(stopped):
+            raise KeyboardInterrupt
+        return train(*asked)
+
+    monkeypatch.setattr(trading, "trained", interrupted)
+    with pytest.raises(SystemExit):
+        trade("--sample", "--limit", "300", *FEW)
+    out, err = capsys.readouterr()
+    assert list(rows(out)) == [("mean", state) for state in (CALM, LYING, "difference")]
+    assert err == "trade: stopped\n"
 
 
 # --- make, and the page that shows it ---
