@@ -166,9 +166,10 @@ class Query:
 
 def checked(symbol, interval, start, end, category, limit, base_url, deadline):
     """The query that the arguments of `fetch_klines` make, or `BadRequest`."""
-    url = os.environ.get("BYZLIB_BYBIT_URL") or MAINNET if base_url is None else base_url
+    if base_url is None:
+        base_url = os.environ.get("BYZLIB_BYBIT_URL") or MAINNET
     interval = str(interval)
-    given = {"category": category, "symbol": symbol, "interval": interval, "base_url": url}
+    given = {"category": category, "symbol": symbol, "interval": interval, "base_url": base_url}
     for name, (form, needs) in FORMS.items():
         if not isinstance(given[name], str) or not re.fullmatch(form, given[name]):
             raise BadRequest(f"{name} needs {needs}; got {given[name]!r}")
@@ -192,8 +193,9 @@ def checked(symbol, interval, start, end, category, limit, base_url, deadline):
                 raise ValueError(f"{start} to {end} needs {needs}; got {limit}")
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from error
-    market = " ".join([url.rstrip("/").partition("://")[2], category, symbol, interval])
-    return Query(url.rstrip("/"), market, category, symbol, interval, first, last, count, deadline)
+    url = base_url.rstrip("/")
+    market = " ".join([url.partition("://")[2], category, symbol, interval])
+    return Query(url, market, category, symbol, interval, first, last, count, deadline)
 
 
 def instant(name, value):
