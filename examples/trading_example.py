@@ -80,10 +80,10 @@ def trade(asked):
     wide = ", ".join(f"{what} +- {100 * width:.1f}" for what, width in widths.items())
     print(f"a window of {len(truth)} rows leaves {wide},\nand more, as quiet candles come together")
     common = market.CLASSES[np.bincount(truth).argmax()]
-    idle = {"accuracy": f"always naming {common}", "profit after fees": "no trade at all"}
-    for what, than in idle.items():
+    idle = f"always naming {common}", "naming any one class", "no trade at all"
+    for what, than in zip(widths, idle, strict=True):
         above = [", ".join(key) for key, own in found.items() if own[what].lead > widths[what]]
-        print(f"better than {than} by more than that: {'; '.join(above) or 'none'}")
+        print(f"{what} above {than} by more than that:\n    {'; '.join(above) or 'none'}")
     marks = f"\nopen: {calm}; filled: {lying}, {lie}; grey: knows nothing"
     plotting.draw_scores(found, about.replace(": ", "\n") + marks).savefig(asked.picture)
     print(f"drawn in {asked.picture}")

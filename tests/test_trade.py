@@ -136,8 +136,8 @@ def test_where_a_market_can_be_read_it_says_so_and_a_loud_lie_blinds_the_mean_al
     out = trade("--candles", filed(tmp_path / "c.csv", table), *FEW, "--strength", 10)
     found = rows(out)
     better = [f"{rule}, {CALM}" for rule in FOUR] + [f"{rule}, {LYING}" for rule in FOUR[1:]]
-    for what in ("always naming (Down|Up)", "no trade at all"):
-        said = re.search(f"better than {what} by more than that: (.*)", out).groups()[-1]
+    for what in ("always naming (Down|Up)", "naming any one class", "no trade at all"):
+        said = re.search(f" above {what} by more than that:\n    (.*)", out).groups()[-1]
         assert sorted(said.split("; ")) == sorted(better)
     assert found["median", CALM][0] == found["median", LYING][0] == 100
     assert found["mean", LYING][0] < 1 and "sign flip of strength 10" in out
@@ -283,8 +283,12 @@ def test_readme_shows_the_output_after_the_picture_and_says_what_it_shows():
     before = README[: SHOWN.start()]
     assert before.count("![") == 1 and "\n## " not in before
     assert len(rows(SHOWN[2])) == 12 and SHOWN[2].startswith(f"{SHOWN[1]}: ")
-    assert SHOWN[2].count("by more than that: none\n") == 2
-    assert max(row[5] for (_, state), row in rows(SHOWN[2]).items() if state != "difference") < 0
+    assert SHOWN[2].count("by more than that:\n    none\n") == 2
+    shown = rows(SHOWN[2])
+    assert max(row[5] for (_, state), row in shown.items() if state != "difference") < 0
+    for rule in FOUR:
+        assert shown[rule, CALM][3] - 100 / 3 > 2 * shown[rule, CALM][4]
+        assert sum(shown[rule, "difference"][2:4]) < 0  # balanced accuracy, its upper end
 
 
 @pytest.mark.skipif(
