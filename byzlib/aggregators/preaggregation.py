@@ -106,7 +106,8 @@ def bucketing(updates, s, rng, *, return_weights=False):
 
 def as_part(value, name, updates, caller):
     """`value` as a count of some of the n clients, 1 .. n."""
-    count, n = as_count(value, name, caller), as_updates(updates, caller, tensors=True).shape[-2]
+    x = as_updates(in_one(updates), caller, tensors=True)
+    count, n = as_count(value, name, caller), x.shape[-2]
     if not 1 <= count <= n:
         raise ValueError(f"{caller} needs 1 <= {name} <= n; got {name} = {count}, n = {n}")
     return count

@@ -79,6 +79,11 @@ def as_updates(updates, caller, tensors=False):
         except ValueError:
             lengths = f"got rows of different lengths{LAYERS}"
             raise ValueError(f"{caller} needs updates of shape (..., n, d); {lengths}") from None
+        except (TypeError, RuntimeError, BufferError) as error:  # what libraries raise
+            raise TypeError(
+                f"{caller} needs one dense tensor, or a list of rows alike, of one dtype on one "
+                f"device; NumPy cannot read these: {str(error).splitlines()[0]}"
+            ) from None
     is_array = isinstance(array, np.ndarray)
     if not (array.dtype.kind in "fiu" if is_array else is_of(array, ("real floating", "integral"))):
         hint = LAYERS if is_array and array.dtype == object else ""

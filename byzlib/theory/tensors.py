@@ -28,8 +28,8 @@ def in_one(rows):
     """A list of tensors alike as one tensor; all else as it is."""
     if not (isinstance(rows, list | tuple) and rows and all(map(is_tensor, rows))):
         return rows
-    alike = len({(type(row), tuple(row.shape), row.dtype, device(row)) for row in rows}) == 1
-    return array_namespace(*rows).stack(rows) if alike else rows
+    kinds = {(array_namespace(row), tuple(row.shape), row.dtype, device(row)) for row in rows}
+    return array_namespace(rows[0]).stack(rows) if len(kinds) == 1 else rows
 
 
 def to_numpy(values):
