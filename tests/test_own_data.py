@@ -10,7 +10,7 @@ import pytest
 from byzlib.experiments import own_data, read_folder, robustness_report
 from byzlib.federated import SimpleModel
 
-ROWS = 2000
+ROWS = 4000
 
 
 def files(folder, n, ending="csv", start=1_700_000_000):

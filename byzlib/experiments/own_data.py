@@ -4,17 +4,21 @@ Files are read one after the other, once to compare them and once to cut them, a
 kept as arrays on disk: rows of one file at a time are in memory.
 """
 
+import os
+import zlib
 from collections import Counter
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 
 from byzlib.federated import Client
 from byzlib.market import standardize, usual_step, walk_forward
 
-READERS = {".csv": pd.read_csv, ".gz": pd.read_csv, ".parquet": pd.read_parquet}
+READERS = {".csv": pd.read_csv, ".csv.gz": pd.read_csv, ".parquet": pd.read_parquet}
 EPOCH = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": np.inf}  # times as numbers, below which size
+DATES = 19_000_101, 21_001_231  # 20250131 would be a second of August 1970
 
 
 def read_folder(
@@ -52,7 +56,7 @@ def read_folder(
     """
     if not Path(folder).is_dir():
         raise ValueError(f"{folder} is no folder")
-    paths = sorted(p for p in Path(folder).glob("*") if p.suffix in READERS and p.is_file())
+    paths = sorted(p for p in Path(folder).glob("[!.]*") if _ending(p) and p.is_file())
     if len(paths) < 3:
         raise ValueError(
             f"{folder} needs at least 3 files, one a client, .csv, .csv.gz or .parquet; "
@@ -67,14 +71,17 @@ def read_folder(
         ends.append(clock[[0, -1]])
         classes |= set(np.unique(y).tolist())
         rows += len(y)
-    classes, step = sorted(classes, key=_order), _one_clock(beats)
+    words = any(isinstance(name, str) for name in classes)  # then 1 of another file is "1"
+    classes, step = sorted(map(str, classes) if words else classes), _one_clock(beats)
+    classes = list(dict.fromkeys(classes))
     windows = walk_forward(ends, train, test, 2 * step if purge is None else purge, folds=folds)
     place = {name: k for k, name in enumerate(classes)}
 
     def read():
         for path in paths:
             clock, y, X, _ = _rows(path, label, time, features)
-            yield Client(X, np.array([place[name] for name in y.tolist()]), _name(path)), clock
+            names = map(str, y.tolist()) if words else y.tolist()
+            yield Client(X, np.array([place[name] for name in names]), _name(path)), clock
 
     Path(work).mkdir(parents=True, exist_ok=True)
     own, tests = _in_folds(read(), windows, least, work)
@@ -125,17 +132,24 @@ def _in_folds(pairs, windows, least, work):
             X = np.concatenate(standardize(client.X[past], client.X[future]))
             y = np.concatenate([client.y[past], client.y[future]])
             if work is not None:
-                X = _mapped(Path(work) / f"{client.name}.X{k}.npy", X)
-                y = _mapped(Path(work) / f"{client.name}.y{k}.npy", y)
+                X, y = (_mapped(work, f"{client.name}.{k}", array) for array in (X, y))
             own[k].append(Client(X[:m], y[:m], client.name))
             tests[k].append(Client(X[m:], y[m:], client.name))
     return own, tests
 
 
-def _mapped(path, array):
-    """The array as a file, of which memory holds what is looked at, as long as there is room."""
-    path.unlink(missing_ok=True)  # not written over: another run may look at it
-    np.save(path, array)
+def _mapped(work, name, array):
+    """The array as a file, of which memory holds what is looked at, as long as there is room.
+
+    A file is called after what it holds, and so never written over: processes open it by its name,
+    those of another run, too.
+    """
+    path = Path(work) / f"{name}.{joblib.hash(array)}.npy"
+    if not path.exists():
+        half = path.with_name(f"{path.name}.{os.getpid()}")
+        with half.open("wb") as file:
+            np.save(file, array)
+        os.replace(half, path)
     return np.load(path, mmap_mode="r")
 
 
@@ -154,13 +168,13 @@ def _rows(path, label, time, features):
 def _table(path, label, time):
     """A file as a DataFrame that has the two columns, and rows."""
     try:
-        table = READERS[path.suffix](path)
+        table = READERS[_ending(path)](path)
     except ImportError:
         raise ValueError(
             f"{path.name} is a Parquet file, which needs the package pyarrow: install it, or write "
             "CSV files"
         ) from None
-    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
+    except (ValueError, OSError, EOFError, zlib.error) as error:  # pandas' own are ValueErrors
         raise ValueError(f"{path.name} cannot be read as a table: {error}") from None
     for name in (label, time):
         if name not in table:
@@ -177,7 +191,16 @@ def _clock(path, column):
     if column.isna().any():
         raise ValueError(f"{path.name} has no {column.name} in data row {_first(column.isna())}")
     if pd.api.types.is_numeric_dtype(column):
-        size = column.abs().max()
+        size = column.astype(float).abs().max()
+        if column.between(*DATES).all():
+            raise ValueError(
+                f"{path.name} has a {column.name} that counts from 1970 or is a date without "
+                f"strokes, {column.iloc[0]}: write dates as 2025-01-31"
+            )
+        if pd.api.types.is_bool_dtype(column) or size >= 2.0**63:
+            raise ValueError(
+                f"{path.name} has a {column.name} that is no time, {column[column.abs().idxmax()]}"
+            )
         unit = next(unit for unit, limit in EPOCH.items() if size < limit)
         return pd.DatetimeIndex(pd.to_datetime(column, unit=unit, utc=True))
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -202,8 +225,8 @@ def _clock(path, column):
 def _labels(path, column):
     if column.isna().any():
         raise ValueError(f"{path.name} has no {column.name} in data row {_first(column.isna())}")
-    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
-        column = column.astype(int)
+    if pd.api.types.is_float_dtype(column) and (column % 1 == 0).all():  # not for infinity
+        column = column.map(int)
     if column.nunique() < 2:
         raise ValueError(
             f"{path.name} has one class only, {column.iloc[0]}: there is nothing to learn from it"
@@ -277,10 +300,10 @@ def _first(mask):
     return int(np.argmax(np.asarray(mask))) + 1
 
 
-def _order(name):
-    """Numbers before words."""
-    return isinstance(name, str), name
+def _ending(path):
+    """By which a file is read; None if it is not."""
+    return next((end for end in READERS if path.name.lower().endswith(end)), None)
 
 
 def _name(path):
-    return path.name.removesuffix(".gz").rpartition(".")[0]
+    return path.name[: -len(_ending(path))]
