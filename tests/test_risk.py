@@ -280,6 +280,8 @@ def test_no_number_counts_as_no_wish_and_lies_repeat_with_their_seed():
     x = np.random.default_rng(7).normal(size=(9, 500))
     run = partial(risk.federated_var, x, mean, 0.05, learning_rate=1, rounds=5, f=2)
     assert np.array_equal(run(attack=sends(np.nan)), run(attack=sends(0.0)))
+    assert np.array_equal(run(attack=sends(9.0)), run(attack=sends(0.95)))  # no slope is larger
+    assert risk.federated_var(x, mean, 0.05, learning_rate=1, rounds=1)[0] == 0
     one, again, other = (run(attack=noise, rng=seed) for seed in (1, 1, 2))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
