@@ -220,3 +220,31 @@ def test_workers_know_no_file_of_yesterday(write, tmp_path):
 
     assert found(write("STEP = 1" + cell("STEP"))) == [1, 1]
     assert found(write("STEP = 23" + cell("STEP"))) == [23, 23]
+
+
+@pytest.mark.parametrize("library", ["array_api_strict", "torch", "jax.numpy"])
+def test_tensors_count_for_their_numbers_and_kind(library, monkeypatch):
+    xp = pytest.importorskip(library)
+    study = session(cell("T.sum()"), monkeypatch)
+
+    def key(values, dtype=xp.float32):
+        study.T = xp.asarray(values, dtype=dtype)
+        return _code.code_of(study.cell)
+
+    assert key([1, 2, 3]) == key([1, 2, 3])
+    kinds = {key([1, 2, 3]), key([1, 2, 4]), key([1, 2, 3], xp.int32), key([[1], [2], [3]])}
+    assert len(kinds) == 4
+
+
+def test_a_tensor_has_one_key_in_every_process():
+    pytest.importorskip("torch")
+    text = (
+        "import torch; from byzlib.experiments import _code;"
+        "print(_code._hash(torch.nn.Parameter(torch.arange(3.0)), '', []))"
+    )
+    told = os.environ | {"PYTHONPATH": str(ROOT)}
+    keys = [
+        subprocess.run([sys.executable, "-c", text], env=told, capture_output=True, timeout=300)
+        for _ in range(2)
+    ]
+    assert keys[0].stdout == keys[1].stdout and keys[0].returncode == 0, keys[0].stderr

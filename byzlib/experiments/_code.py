@@ -18,6 +18,7 @@ from joblib.hashing import NumpyHasher
 
 from byzlib.aggregators import RULES
 from byzlib.attacks import ATTACKS
+from byzlib.theory import is_tensor, to_numpy
 
 LIBRARY = Path(__file__).parents[1]
 # They read results, and decide none.
@@ -93,6 +94,8 @@ class _Hasher(NumpyHasher):
             thing = thing.dtype, thing.asi8
         elif isinstance(thing, np.ndarray) and not isinstance(thing, np.memmap):
             self.save(getattr(thing, "__dict__", None))
+        elif is_tensor(thing):  # whose own way into a file is another in each process
+            thing = type(thing).__name__, str(thing.dtype), str(thing.device), to_numpy(thing)
         super().save(thing)
 
     def _place(self, thing):
