@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -220,6 +221,32 @@ def test_workers_know_no_file_of_yesterday(write, tmp_path):
 
     assert found(write("STEP = 1" + cell("STEP"))) == [1, 1]
     assert found(write("STEP = 23" + cell("STEP"))) == [23, 23]
+
+
+EDITED = """
+import sys
+from pathlib import Path
+import byzlib.aggregators
+def cell(seed, x): return {"loss": 1}
+file = Path(byzlib.aggregators.__file__).with_name("coordinatewise.py")
+assert file.is_relative_to(Path.cwd()), file
+file.write_text(file.read_text().replace("1.0", sys.argv[1]) + "# and a comment")
+from byzlib.experiments import _code
+try: print(len(_code.code_of(cell)))
+except RuntimeError as error: print(error)
+"""
+
+
+@pytest.mark.parametrize("number, told", [("1.0", "32\n"), ("2.0", "changed since it was loaded")])
+def test_a_room_that_was_changed_before_experiments_were_loaded_is_told(number, told, tmp_path):
+    rooms = tmp_path / "byzlib"
+    shutil.copytree(_code.LIBRARY, rooms, ignore=shutil.ignore_patterns("__pycache__", "*.gz"))
+    done = subprocess.run(
+        [sys.executable, "-c", EDITED, number], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert told in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("library", ["array_api_strict", "torch", "jax.numpy"])

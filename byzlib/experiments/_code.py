@@ -50,7 +50,7 @@ def code_of(cell):
     inner = inspect.unwrap(cell)
     if not inspect.isfunction(inner) or inner.__name__ == "<lambda>":
         raise TypeError(f"a cell that is kept on disk is a function made with def; got {cell!r}")
-    if _stamps(LIBRARY) != LOADED:
+    if _stamps(LIBRARY) != LOADED or _was_changed_before():
         raise RuntimeError("a file of byzlib was changed since it was loaded: start anew")
     found = [inner]
     read = [_hash([cell, RULES, ATTACKS], cell.__name__, found)]
@@ -58,6 +58,20 @@ def code_of(cell):
         what, parts = _parts(thing, own=_module(inner)[0])
         read.append([what, *((name, _hash(part, name, found)) for name, part in parts.items())])
     return joblib.hash([np.__version__, library_code(LIBRARY), read])
+
+
+@functools.cache
+def _was_changed_before():
+    """Was a file of byzlib changed after it was loaded, and before `LOADED` was written?"""
+    rooms = {name: module for name, module in sys.modules.items() if name.startswith("byzlib.")}
+    return any(
+        inspect.isfunction(body := inspect.unwrap(part))
+        and body.__globals__ is vars(module)
+        and _is_stale(body, Path(module.__file__))
+        for module in list(rooms.values())
+        for part in list(vars(module).values())
+        if callable(part)
+    )
 
 
 @functools.cache
