@@ -103,7 +103,7 @@ def test_slow_definitions(rule, least, data):
     close(rule(x, f), getattr(reference, rule.__name__)(x.tolist(), f))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(crowds(lambda f: 2 * f + 3))
 def test_scores_and_the_best_few(crowd):
     x, f = crowd
