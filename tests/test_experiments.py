@@ -290,11 +290,13 @@ def test_a_module_that_was_reloaded_is_another(tools, tmp_path, monkeypatch):
     assert found() == 1
 
 
-@pytest.mark.parametrize("made", ["threading.Lock()", "(i for i in [1])"])
-def test_a_global_that_cannot_be_hashed_is_refused_by_name(made, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("made", "kind"), [("threading.Lock()", "lock"), ("(i for i in [1])", "generator")]
+)
+def test_a_global_that_cannot_be_hashed_is_refused_by_name(made, kind, tmp_path, monkeypatch):
     text = f"import threading\nG = [{made}]\ndef cell(seed, x):\n    return {{'loss': len(G)}}"
     study = as_notebook(text, monkeypatch)
-    with pytest.raises(TypeError, match="reads G, a list, which cannot be hashed"):
+    with pytest.raises(TypeError, match=f"reads G, and in it a {kind}, which cannot be hashed"):
         here(study.cell, {"x": 0}, 1, cache=tmp_path / "cache")
 
 
