@@ -143,7 +143,7 @@ def centered_clipping(x, radius, center=None, n_iter=1):
         factor = clipping_factor(length, radius / unit)
         step = like(factor[:, None, :] / x.shape[1], moved) @ moved
         v = step if v is None else v + step
-    return like(v[:, 0, :], x), factor / factor.sum(axis=-1, keepdims=True)
+    return like(v[:, 0, :], x), lambda: factor / factor.sum(axis=-1, keepdims=True)
 
 
 def _center(center, x):

@@ -162,8 +162,10 @@ def lengths(x, unit=1.0):
     """
     square = squared_lengths(x)
     least = TINY[x.dtype] if isinstance(x, np.ndarray) else TINY[np.dtype(np.float32)]
-    length = np.sqrt(square)
-    for t, i in np.argwhere(~((square > least) & (square < np.inf))):
+    length, lost = np.sqrt(square), ~((square > least) & (square < np.inf))
+    if not lost.any():
+        return length, unit
+    for t, i in np.argwhere(lost):
         row = to_numpy(x[int(t), int(i), :]).astype(np.float64)
         size = float(np.abs(row).max())
         if size > 0:
