@@ -56,20 +56,22 @@ def nearest_neighbor_mixing(x, f):
     # A client is its own nearest neighbour, also among others at distance zero.
     distances = squared_distances(x)
     table = distances.table
-    apart, rank = table - np.eye(n), lexicographic_rank(x)[:, None, :]
+    apart = table - np.eye(n)
     for t in np.flatnonzero(lost_squares(table)):
         squares, _ = squares_in_reach(
             distances.rows[t], lambda far: np.sort(far, axis=1)[:, n - f - 1]
         )
         apart[t] = squares - np.eye(n)
-    nearest = np.lexsort((np.broadcast_to(rank, apart.shape), apart), axis=-1)[..., : n - f]
-    matrix = np.zeros_like(table)
+    near = apart <= np.sort(apart, axis=-1)[..., n - f - 1 : n - f]
+    if np.count_nonzero(near) > (n - f) * near[..., 0].size:
+        rank = np.broadcast_to(lexicographic_rank(x)[:, None, :], apart.shape)
+        near[:] = False
+        np.put_along_axis(near, np.lexsort((rank, apart), axis=-1)[..., : n - f], True, axis=-1)
     # Weighted by a power of two first: sums of whole numbers are then exact in any order, and
     # equal means stay equal, so that the rule that follows sees the same ties.
     share = 2.0 ** -(n - f - 1).bit_length()
-    np.put_along_axis(matrix, nearest, share, axis=-1)
     rest = 1 / (share * (n - f))
-    return weighted_means(matrix, x, table, rest), matrix * rest
+    return weighted_means(near * share, x, table, rest), lambda: near / (n - f)
 
 
 def bucketing(updates, s, rng, *, return_weights=False):
