@@ -64,7 +64,7 @@ def near_median(block, count):
         return _device.near_median(block, count)
     x, n = np.sort(block, axis=1).swapaxes(0, 1), block.shape[1]
     median = 0.5 * x[(n - 1) // 2] + 0.5 * x[n // 2]
-    kept = x[:count].copy()
+    kept = x[:count]
     # They stand side by side: the first of them leaves for the next while that is nearer.
     for i in range(n - count):
         nearer = 0.5 * x[i] + 0.5 * x[i + count] < median
