@@ -10,8 +10,8 @@ from array_api_compat import array_namespace, device
 
 from byzlib.theory import has_float64, to_numpy
 
-# Up to so many rows a network sorts, if there are so many columns that a GPU is busy for longer
-# than it takes to start the passes, 50 of them for ten rows.
+# Up to so many rows, and from so many columns on, a network sorts. It starts 50 passes for ten
+# rows, so that few columns are not worth it; how many are is an estimate, not timed on a GPU.
 NETWORK_ROWS = 24
 NETWORK_COLUMNS = 1 << 18
 

@@ -65,7 +65,8 @@ def near_median(block, count):
     x, n = np.sort(block, axis=1).swapaxes(0, 1), block.shape[1]
     median = 0.5 * x[(n - 1) // 2] + 0.5 * x[n // 2]
     kept = x[:count]
-    # They stand side by side: the first of them leaves for the next while that is nearer.
+    # They stand side by side: the first of them leaves for the next while that is nearer. No row
+    # is read after its slot was filled, so that x itself has room for them.
     for i in range(n - count):
         nearer = 0.5 * x[i] + 0.5 * x[i + count] < median
         np.copyto(kept[i % count], x[i + count], where=nearer)
